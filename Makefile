@@ -1,0 +1,74 @@
+# Quillflow's verbs. `make help` lists them; `make run` and `make check` are all that a newcomer needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNS ?= runs
+SEED ?= 1
+LINES ?=
+
+# uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export UV_LINK_MODE ?= copy
+# Nothing that runs here phones home.
+export MLFLOW_DISABLE_TELEMETRY := true
+export GX_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+export GIT_PYTHON_REFRESH := quiet
+# Models are never unpickled.
+export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run check test lint format up ui serve drift compile submit wheel lock clean
+
+help: ## List the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml requirements.lock
+	@rm -f $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]' --constraint requirements.lock
+	@touch $@
+
+setup: $(VENV)/.ready ## Make .venv with every locked version
+
+run: setup ## The whole loop on one machine; LINES=<lines dataset> runs it on your own lines
+	@$(BIN)/python -m pipelines loop --runs $(RUNS) --seed $(SEED) $(if $(LINES),--lines $(LINES))
+
+up: setup ## MLflow's pages and the model server on the newest run's champion; Ctrl-C stops both
+	@$(BIN)/python -m pipelines up --run $(RUNS)/latest
+
+check: lint test ## Everything that must pass: style, types, who imports whom, tests
+
+lint: setup ## Style, types, who imports whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: setup ## All tests, with coverage
+	@$(BIN)/coverage erase
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(TESTS)
+
+format: setup ## Rewrite the code in the project's style
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+compile: setup ## Write the pipeline as YAML for Kubeflow: build/pipeline.yaml
+	@$(BIN)/python -m pipelines compile --out build/pipeline.yaml
+
+submit: setup ## Start the pipeline on Kubeflow: make submit HOST=http://... ARGS='-p lines=...'
+	@$(BIN)/python -m pipelines submit --host $(HOST) $(ARGS)
+
+drift: setup ## Check the newest run's prediction log for drift once more
+	@$(BIN)/python -m monitoring check --bundle $(RUNS)/latest/champion --log $(RUNS)/latest/prediction-log --out $(RUNS)/latest/drift-now
+
+wheel: setup ## Build the wheel: dist/
+	@$(BIN)/python -m build --installer uv --wheel --outdir dist
+
+lock: setup ## Resolve every version anew: requirements.lock
+	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file requirements.lock
+	@sed -i '/^quillflow/d' requirements.lock
+
+clean: ## Remove what can be made again, runs excepted
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,1 @@
+"""Step 3: the model that serves today, fetched from the registry."""

@@ -1,0 +1,29 @@
+"""Registry alias -> bundle folder, checked file by file against its digests."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from components.tracking import CHAMPION, fetch_bundle, service, version_at
+from htr.bundle import Bundle
+
+
+def fetch_champion(model_name: str, tracking_uri: str, out: Path) -> str:
+    """Copy the champion's bundle to a folder; an empty folder means that there is none.
+
+    Returns:
+        The version, or "".
+
+    Raises:
+        ServiceError: MLflow is away or refuses.
+        BundleError: what the registry holds is incomplete or altered.
+    """
+    with service(tracking_uri) as client:
+        found = version_at(client, model_name, CHAMPION)
+        if found is None:
+            out.mkdir(parents=True, exist_ok=True)
+            return ""
+        with tempfile.TemporaryDirectory() as folder:
+            fetched = Bundle.open(fetch_bundle(model_name, found.version, Path(folder)))
+            shutil.copytree(fetched.path, out, dirs_exist_ok=True)
+    return found.version

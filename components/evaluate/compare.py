@@ -1,0 +1,79 @@
+"""Challenger and champion on the same held-out lines -> report, page, and the challenger's complete bundle."""
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from components.evaluate.report_page import evaluation_page
+from components.page import write_page
+from components.progress import Ticker, say
+from htr.bundle import MANIFEST, REFERENCE, Bundle, amend_bundle
+from htr.evaluate import Evaluation, calibrate, evaluate, profile_table
+from htr.lines import LinesDataset
+from htr.recogniser import Recogniser
+from htr.report import build_report
+
+HELD_OUT = ("val", "test", "recent")
+COMPARED = ("test", "recent")
+
+
+def compare(
+    dataset: Path,
+    challenger: Path,
+    champion: Path,
+    curves: Path,
+    *,
+    evaluated: Path,
+    report: Path,
+    page: Path,
+) -> dict[str, float]:
+    """Evaluate a challenger beside the champion.
+
+    Args:
+        dataset: lines dataset.
+        challenger: its bundle.
+        champion: its bundle, or an empty folder.
+        curves: the train step's per-epoch metrics.
+        evaluated: folder for the challenger's bundle with calibration, metrics and reference profile.
+        report: file for the report, JSON.
+        page: file for the report that people read, HTML.
+
+    Returns:
+        Metrics of the challenger on the golden test, and on the recent lines where there are any.
+    """
+    lines = LinesDataset.open(dataset)
+    bundle = Bundle.open(challenger)
+    mine = _read("challenger", Recogniser(bundle), lines, HELD_OUT)
+    rival = None
+    if (champion / MANIFEST).is_file():
+        rival = _read("champion", Recogniser.load(champion), lines, COMPARED)
+    calibration = calibrate(mine.of("val"))
+    content = build_report(mine, rival)
+    metrics = headline(content["challenger"]["splits"])
+    reference = io.BytesIO()
+    pq.write_table(profile_table(mine.lines), reference)
+    amend_bundle(bundle, evaluated, {REFERENCE: reference.getvalue()}, calibration=calibration, metrics=metrics)
+    report.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    confidences = {line.id: calibration.confidence(line.log_prob) for line in mine.lines}
+    epochs = json.loads(curves.read_text(encoding="utf-8"))["epochs"]
+    write_page(page, evaluation_page(mine, dataset=lines, confidences=confidences, champion=rival, curves=epochs))
+    shown = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items())
+    say(f"evaluate: {shown}")
+    return metrics
+
+
+def headline(splits: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the figures that stand for a model: those of the golden test, and the CER on recent lines."""
+    golden = splits["test"]
+    metrics = {name: golden[name] for name in ("cer", "wer", "exact_match")}
+    if "recent" in splits:
+        metrics["recent_cer"] = splits["recent"]["cer"]
+    return metrics
+
+
+def _read(who: str, recogniser: Recogniser, lines: LinesDataset, splits: tuple[str, ...]) -> Evaluation:
+    total = sum(lines.info.counts["split"].get(split, 0) for split in splits)
+    ticker = Ticker(f"evaluate: {who} reads", total)
+    return evaluate(recogniser, lines, splits, on_line=ticker)

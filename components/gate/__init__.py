@@ -1,0 +1,1 @@
+"""Step 6: may the challenger take over? Rules on the evaluation report, and nothing else."""

@@ -1,0 +1,22 @@
+"""KFP signature of the ingest step."""
+
+from kfp import dsl
+
+from components.image import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def ingest(lines: str, corrections: str, held_back: float, dataset: dsl.Output[dsl.Dataset]) -> str:
+    """Merge the lines with the corrections, if any; return the dataset's content digest."""
+    from pathlib import Path
+
+    from components.ingest.merge import merge
+    from components.progress import errors_shown, say
+    from htr.lines import LinesDataset
+
+    with errors_shown():
+        extra = LinesDataset.open(corrections) if corrections else None
+        info = merge(LinesDataset.open(lines), extra, Path(dataset.path), held_back=held_back)
+    dataset.metadata.update({"digest": info.digest, "num_lines": info.num_lines})
+    say(f"ingest: {info.num_lines:,} lines, {info.counts['split']}")
+    return info.digest

@@ -1,0 +1,1 @@
+"""Step 7: the evaluated bundle becomes a version of the registered model."""

@@ -1,0 +1,140 @@
+"""MLflow for the steps: the experiment run that a pipeline run shares, and the model registry with its aliases.
+
+The one module under components/ that imports mlflow.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models.signature import ModelSignature
+from mlflow.types import ColSpec, Schema
+
+from htr.errors import ServiceError
+from htr.lines import LinesDataset
+
+EXPERIMENT = "quillflow"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+_PYFUNC = Path(__file__).parent / "register" / "pyfunc_model.py"
+
+
+@contextmanager
+def service(tracking_uri: str) -> Iterator[mlflow.MlflowClient]:
+    """Talk to MLflow; its failures become one ServiceError that names the address.
+
+    Args:
+        tracking_uri: the server or database; "" takes MLFLOW_TRACKING_URI from the environment.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri:
+        raise ServiceError("no MLflow address: give --tracking-uri, or set MLFLOW_TRACKING_URI")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        yield mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except MlflowException as error:
+        raise ServiceError(f"MLflow at {uri}: {error.message}; is it up and reachable from here?") from error
+
+
+@contextmanager
+def tracked_run(run_id: str = "", *, tags: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Enter an MLflow run, with system metrics; yields its id.
+
+    A given id, or the MLFLOW_RUN_ID that KFP sets, is continued; else a run is begun.
+    """
+    known = run_id or os.environ.get("MLFLOW_RUN_ID", "")
+    mlflow.set_experiment(EXPERIMENT)
+    with mlflow.start_run(run_id=known or None, log_system_metrics=not known, tags=dict(tags or {})) as run:
+        yield run.info.run_id
+
+
+def log_dataset(dataset: LinesDataset, context: str) -> None:
+    """Log a lines dataset as the run's input: its rows without images, and its digest."""
+    frame = dataset.columns(["id", "text", "writer", "source", "language", "split"]).to_pandas()
+    digest = dataset.digest.removeprefix("sha256:")[:36]  # MLflow's limit
+    source = dataset.path.resolve().as_uri()
+    mlflow.log_input(mlflow.data.from_pandas(frame, source=source, name="lines", digest=digest), context=context)
+    mlflow.set_tag("dataset_digest", dataset.digest)
+
+
+def log_params(values: Mapping[str, Any]) -> None:
+    """Log parameters of the active run."""
+    mlflow.log_params(dict(values))
+
+
+def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
+    """Log metrics of the active run, for one epoch or as a whole."""
+    mlflow.log_metrics(dict(values), step=step)
+
+
+def log_file(path: Path, folder: str) -> None:
+    """Log a file among the run's artifacts."""
+    mlflow.log_artifact(str(path), folder)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version:
+    """One version of a registered model."""
+
+    name: str
+    version: str
+    run_id: str
+
+
+def version_at(client: mlflow.MlflowClient, name: str, alias: str) -> Version | None:
+    """Return the version that an alias points to, or None where there is none."""
+    try:
+        found = client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+    return Version(name=name, version=str(found.version), run_id=str(found.run_id))
+
+
+def fetch_bundle(name: str, version: str, folder: Path) -> Path:
+    """Download a version's bundle below a folder; return where it lies."""
+    local = Path(
+        mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(folder))
+    )
+    return local / "artifacts" / "bundle"
+
+
+def register_bundle(
+    client: mlflow.MlflowClient, *, name: str, bundle: Path, example: bytes, tags: Mapping[str, str]
+) -> Version:
+    """Log a bundle as an MLflow pyfunc from code (nothing is pickled) and register it as a new version.
+
+    Args:
+        client: of the registry.
+        name: registered model.
+        bundle: its folder; it must lie in a folder named ``bundle`` after logging, whatever its name here.
+        example: one encoded line image: MLflow reads it to prove that the model loads.
+        tags: of the version.
+    """
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("binary", "image")]),
+        outputs=Schema([ColSpec("string", "text"), ColSpec("double", "confidence")]),
+    )
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(_PYFUNC),
+        artifacts={"bundle": str(bundle)},
+        signature=signature,
+        input_example=pd.DataFrame({"image": [example]}),
+        pip_requirements=["quillflow"],
+        registered_model_name=name,
+        metadata={"bundle": json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["dataset_digest"]},
+    )
+    version = str(info.registered_model_version)
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, value)
+    return Version(name=name, version=version, run_id=str(info.run_id))

@@ -1,0 +1,35 @@
+"""KFP signature of the train step."""
+
+from kfp import dsl
+
+from components.image import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def train(
+    dataset: dsl.Input[dsl.Dataset],
+    champion: dsl.Input[dsl.Model],
+    settings: dict,
+    tracking_uri: str,
+    git_commit: str,
+    work: str,
+    challenger: dsl.Output[dsl.Model],
+    curves: dsl.Output[dsl.Artifact],
+) -> str:
+    """Train a challenger; return the id of the MLflow run that recorded it."""
+    from pathlib import Path
+
+    from components.progress import errors_shown
+    from components.train.recorded import train_recorded
+
+    with errors_shown():
+        return train_recorded(
+            Path(dataset.path),
+            Path(champion.path),
+            Path(challenger.path),
+            Path(curves.path),
+            settings=settings,
+            tracking_uri=tracking_uri,
+            git_commit=git_commit,
+            work=work,
+        )

@@ -1,0 +1,121 @@
+"""Training with its record: parameters, dataset, curves and commit go to MLflow while the lines are learnt."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from components import tracking
+from components.progress import Ticker, clock, say
+from htr.bundle import MANIFEST, Bundle
+from htr.errors import SettingsError
+from htr.lines import LinesDataset
+from htr.train import Progress, TrainConfig, train
+
+
+def train_recorded(
+    dataset: Path,
+    champion: Path,
+    out: Path,
+    curves: Path,
+    *,
+    settings: Mapping[str, Any],
+    tracking_uri: str,
+    git_commit: str,
+    work: str,
+) -> str:
+    """Train, and record it in MLflow.
+
+    Args:
+        dataset: lines dataset.
+        champion: bundle to start from; an empty folder for none.
+        out: folder for the challenger's bundle.
+        curves: file for the per-epoch metrics, JSON.
+        settings: fields of TrainConfig that differ from their defaults.
+        tracking_uri: MLflow's; "" takes the environment's.
+        git_commit: noted in bundle and run.
+        work: folder for checkpoints, kept between tries; "" keeps them beside the bundle.
+
+    Returns:
+        The MLflow run's id.
+
+    Raises:
+        SettingsError: an unknown or impossible setting.
+        DataError: no usable lines.
+    """
+    config = training_config(settings)
+    base = Bundle.open(champion) if (champion / MANIFEST).is_file() else None
+    lines = LinesDataset.open(dataset)
+    epochs: list[dict[str, float]] = []
+    show = _Show()
+
+    def on_progress(progress: Progress) -> None:
+        show(progress)
+        if progress.metrics:
+            epochs.append({"epoch": progress.epoch, **progress.metrics})
+            tracking.log_metrics(progress.metrics, step=progress.epoch)
+
+    with tracking.service(tracking_uri), tracking.tracked_run(tags={"git_commit": git_commit}) as run_id:
+        tracking.log_dataset(lines, "training")
+        tracking.log_params(_flat(config) | {"base": base.digest if base else "none"})
+        result = train(
+            lines,
+            out,
+            config,
+            work=Path(work) if work else out.parent / "checkpoints",
+            base=base,
+            git_commit=git_commit,
+            on_progress=on_progress,
+        )
+        tracking.log_metrics({f"lines_{name}": float(n) for name, n in result.lines.items()})
+    curves.write_text(json.dumps({"epochs": epochs, "lines": result.lines}), encoding="utf-8")
+    resumed = f", resumed at epoch {result.resumed_at_epoch}" if result.resumed_at_epoch else ""
+    say(f"train: {result.epochs} epochs{resumed}, validation CER {result.validation_cer:.1%}")
+    return run_id
+
+
+def training_config(settings: Mapping[str, Any]) -> TrainConfig:
+    """Build a TrainConfig from pipeline parameters; whole numbers may come back from KFP as floats.
+
+    Raises:
+        SettingsError: an unknown name, or a value that makes no sense.
+    """
+    known = {f.name: f.type for f in fields(TrainConfig) if f.name != "model"}
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise SettingsError(f"unknown training settings {unknown}; known: {sorted(known)}")
+    whole = {name for name, kind in known.items() if kind in (int, "int")}
+    try:
+        return TrainConfig(**{k: int(v) if k in whole else v for k, v in settings.items()})
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"training settings {dict(settings)}: {error}") from error
+
+
+def _flat(config: TrainConfig) -> dict[str, Any]:
+    values = asdict(config)
+    model = values.pop("model")
+    return values | {f"model_{name}": value for name, value in model.items()}
+
+
+class _Show:
+    """Turns training progress into a few lines for people."""
+
+    def __init__(self) -> None:
+        self._ticker: Ticker | None = None
+        self._cer = ""
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.stage != "training":
+            return
+        if self._ticker is None:
+            self._ticker = Ticker("train", progress.total)
+        if progress.metrics:
+            self._cer = f", validation CER {progress.metrics['val_cer']:.1%}"
+            left = clock((progress.total - progress.done) / progress.rate) if progress.rate else "?"
+            say(
+                f"train: epoch {progress.epoch + 1}, {progress.done:,} of {progress.total:,} lines, "
+                f"{progress.rate:.0f}/s, {left} left{self._cer}"
+            )
+        else:
+            self._ticker(progress.done, self._cer)

@@ -1,0 +1,60 @@
+"""What becomes visible only between lines: unseen characters, writers and pages in two splits, images twice.
+
+Each function adds columns to the lines table of `components.validate.tables`.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CORRECTIONS = "corrections"
+"""Source of corrected lines; their writers are meant to be on both sides of the split."""
+_APART = ("train", "val", "test")
+"""Splits that must not share a hand; ``recent`` is there to ask about hands that training has met."""
+
+
+def add_coverage(table: "pd.DataFrame") -> None:
+    """Add, for each line outside train, which of its characters train never shows (``unseen``), and how many."""
+    known = set().union(*table.loc[table["split"] == "train", "text"])
+    unseen = [
+        "" if split == "train" else "".join(c for c in text if c not in known)
+        for text, split in zip(table["text"], table["split"], strict=True)
+    ]
+    table["unseen"] = ["".join(sorted(set(characters))) for characters in unseen]
+    table["num_unseen"] = [len(characters) for characters in unseen]
+
+
+def unseen_characters(table: "pd.DataFrame") -> list[str]:
+    """Return the characters that train never shows, those of the most lines first."""
+    return [c for c, _ in Counter(c for characters in table["unseen"] for c in characters).most_common()]
+
+
+def add_places(table: "pd.DataFrame") -> None:
+    """Add the splits that a line's writer and page occur in; "" where the line is exempt or names none.
+
+    A page is known by its name within its source: many collections have a page 1.
+    """
+    judged = table[table["split"].isin(_APART) & (table["source"] != CORRECTIONS)]
+    for name, key in (("writer", ["writer"]), ("page", ["source", "page"])):
+        named = judged[judged[name] != ""]
+        places = {key: _places(group) for key, group in named.groupby(key)["split"]}
+        table[f"{name}_splits"] = ""
+        table.loc[named.index, f"{name}_splits"] = [
+            places[values] for values in named[key].itertuples(index=False, name=None)
+        ]
+
+
+def add_copies(table: "pd.DataFrame") -> None:
+    """Add where a line's very image occurs again, how often in its own split, and with how many texts."""
+    table["image_splits"], table["image_copies"], table["image_texts"] = "", 1, 1
+    twins = table[table["image_sha256"].notna() & table["image_sha256"].duplicated(keep=False)]
+    for _, group in twins.groupby("image_sha256"):
+        table.loc[group.index, "image_splits"] = _places(group["split"])
+        table.loc[group.index, "image_texts"] = group["text"].nunique()
+        table.loc[group.index, "image_copies"] = group.groupby("split")["split"].transform("size")
+
+
+def _places(splits: "pd.Series[str]") -> str:
+    return " and ".join(sorted(set(splits)))

@@ -1,0 +1,51 @@
+"""Training-only distortions of line tensors: what other hands, pens and scanners would have done.
+
+Shapes: a line is (H, W) float32, 0 paper, 1 ink. Widths may change; heights never do.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Line = npt.NDArray[np.float32]
+
+_KERNEL = np.ones((2, 2), np.uint8)
+
+
+def augment(line_HW: Line, rng: np.random.Generator, *, strength: float = 1.0) -> Line:
+    """Return a distorted copy: shear, stretch, small rotation and shift, stroke weight, ink, noise.
+
+    Args:
+        line_HW: the line.
+        rng: decides everything; equal generators give equal lines.
+        strength: 0 changes nothing, 1 is the recipe's default.
+    """
+    if strength <= 0:
+        return line_HW
+    line = _warp(line_HW, rng, strength)
+    if rng.random() < 0.25 * strength:
+        # Half of it only: a stroke one pixel wide would be eroded away.
+        other = cv2.dilate(line, _KERNEL) if rng.random() < 0.5 else cv2.erode(line, _KERNEL)
+        line = (line + np.asarray(other, np.float32)) * np.float32(0.5)
+    line = line * np.float32(rng.uniform(1 - 0.3 * strength, 1))
+    if rng.random() < 0.5:
+        line = line + rng.normal(0, 0.05 * strength, line.shape).astype(np.float32)
+    return np.clip(line, 0, 1).astype(np.float32)
+
+
+def _warp(line_HW: Line, rng: np.random.Generator, strength: float) -> Line:
+    height, width = line_HW.shape
+    stretch = 1 + rng.uniform(-0.12, 0.12) * strength
+    tall = 1 + rng.uniform(-0.12, 0.05) * strength
+    shear = rng.uniform(-0.35, 0.35) * strength
+    # Half a row's height of drift over the whole line is as far as a deskewed line still leans.
+    turn = rng.uniform(-0.06, 0.06) * strength * height / width
+    shift = rng.uniform(-0.05, 0.05) * strength * height
+    middle = height / 2
+    new_width = max(4, round(width * stretch))
+    matrix = np.array(
+        [[stretch, shear, -shear * middle], [turn, tall, middle * (1 - tall) + shift - turn * width / 2]],
+        np.float64,
+    )
+    warped = cv2.warpAffine(line_HW, matrix, (new_width, height), flags=cv2.INTER_LINEAR, borderValue=0.0)
+    return np.asarray(warped, np.float32)

@@ -1,0 +1,173 @@
+"""The bundle: one folder that holds everything a model needs to read, and nothing that can run code.
+
+    bundle.json           format version, architecture, alphabet, geometry, calibration, metrics, provenance,
+                          and the SHA-256 of every other file
+    weights.safetensors   for training on from here
+    model.onnx            for reading
+    reference.parquet     profile rows of lines that training did not see: what drift compares with
+
+A bundle's digest is the SHA-256 of its ``bundle.json``, which names the digests of the rest.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from htr.alphabet import Alphabet
+from htr.calibration import Calibration
+from htr.errors import BundleError, OutputError
+from htr.image import Geometry
+from htr.lines import file_sha256
+
+FORMAT_VERSION = 1
+MANIFEST = "bundle.json"
+WEIGHTS = "weights.safetensors"
+ONNX = "model.onnx"
+REFERENCE = "reference.parquet"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """What ``bundle.json`` says, and where it lies."""
+
+    path: Path
+    architecture: dict[str, Any]
+    """The network's config; `htr.model.ModelConfig.from_dict` reads it."""
+    alphabet: Alphabet
+    geometry: Geometry
+    calibration: Calibration = field(default_factory=Calibration)
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Filled by evaluation, ``cer`` and the like, as fractions."""
+    dataset_digest: str = ""
+    """Content digest of the lines dataset it learnt from."""
+    git_commit: str = ""
+    base_digest: str = ""
+    """Digest of the bundle that training started from, or ""."""
+    trained_lines: int = 0
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of every other file in the folder."""
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Bundle":
+        """Open a bundle and check every file against its digest.
+
+        Raises:
+            BundleError: missing, incomplete, altered, or of another version.
+        """
+        path = Path(path)
+        manifest = path / MANIFEST
+        if not manifest.is_file():
+            raise BundleError(f"{path}: not a model bundle (no {MANIFEST}); give the folder that training wrote")
+        try:
+            raw = json.loads(manifest.read_text(encoding="utf-8"))
+            if raw["format_version"] != FORMAT_VERSION:
+                raise BundleError(
+                    f"{manifest}: format version {raw['format_version']}, this program reads {FORMAT_VERSION}; "
+                    "use the matching release, or train again"
+                )
+            geometry = Geometry(**raw["geometry"])
+            if raw["preprocessing"] != geometry.fingerprint():
+                raise BundleError(
+                    f"{manifest}: made for another preprocessing ({raw['preprocessing']}, this program has "
+                    f"{geometry.fingerprint()}); it would misread, so use the matching release or train again"
+                )
+            bundle = cls(
+                path=path,
+                alphabet=Alphabet(raw["alphabet"]),
+                geometry=geometry,
+                calibration=Calibration(**raw["calibration"]),
+                **{name: raw[name] for name in _PLAIN},
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{manifest}: damaged ({error!r}); fetch the bundle again") from error
+        bundle._check_files()
+        return bundle
+
+    @property
+    def digest(self) -> str:
+        """``sha256:...`` of the manifest, which covers every file."""
+        return "sha256:" + file_sha256(self.path / MANIFEST)
+
+    def _check_files(self) -> None:
+        for name in (WEIGHTS, ONNX):
+            if name not in self.files:
+                raise BundleError(f"{self.path / MANIFEST}: does not list {name}; fetch the bundle again")
+        for name, digest in self.files.items():
+            file = self.path / name
+            if Path(name).name != name or not file.is_file():
+                raise BundleError(f"{self.path}: {name} is missing; fetch the bundle again")
+            if file_sha256(file) != digest:
+                raise BundleError(f"{file}: altered since it was written; fetch the bundle again")
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the content of ``bundle.json``."""
+        return {
+            "format_version": FORMAT_VERSION,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "alphabet": list(self.alphabet.characters),
+            "geometry": asdict(self.geometry),
+            "preprocessing": self.geometry.fingerprint(),
+            "calibration": asdict(self.calibration),
+        }
+
+
+_PLAIN = tuple(f.name for f in fields(Bundle) if f.name not in {"path", "alphabet", "geometry", "calibration"})
+
+
+def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:
+    """Write a bundle to ``bundle.path``, whole or not at all.
+
+    Args:
+        bundle: what the manifest shall say; its ``files`` are computed here.
+        files: name in the bundle -> content, or a file to copy.
+
+    Returns:
+        The bundle as it lies on disk.
+
+    Raises:
+        OutputError: the folder exists and is not empty, or cannot be written.
+    """
+    path = bundle.path
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path}: already there; remove it or choose another folder")
+    partial = path.parent / f".{path.name}.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, content in files.items():
+            if isinstance(content, bytes):
+                (partial / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, partial / name)
+        digests = {name: file_sha256(partial / name) for name in sorted(files)}
+        written = replace(bundle, files=digests)
+        text = json.dumps(written.manifest(), ensure_ascii=False, indent=2)
+        (partial / MANIFEST).write_text(text, encoding="utf-8")
+        if path.is_dir():
+            path.rmdir()
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return written
+
+
+def amend_bundle(bundle: Bundle, path: Path, files: Mapping[str, Path | bytes], **changes: Any) -> Bundle:
+    """Write a copy of a bundle with some manifest fields changed and some files added or replaced."""
+    kept: dict[str, Path | bytes] = {name: bundle.path / name for name in bundle.files}
+    return write_bundle(replace(bundle, path=path, **changes), {**kept, **files})
+
+
+def short(digest: str) -> str:
+    """Return the first 12 hex digits of a ``sha256:`` digest, for people."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def bytes_digest(data: bytes) -> str:
+    """Return ``sha256:...`` of some bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()

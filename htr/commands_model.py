@@ -1,0 +1,115 @@
+"""The commands that make and use a model: train, evaluate, read."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from htr.bundle import Bundle
+from htr.errors import ImageError, OutputError
+from htr.lines import LinesDataset
+from htr.recogniser import Recogniser
+
+Say = Callable[[str], None]
+
+
+def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the parsers; each sets ``handler(args, say) -> exit status``."""
+    verb = verbs.add_parser("train", help="train a model on a lines dataset")
+    verb.add_argument("lines", type=Path, help="lines dataset")
+    verb.add_argument("--out", type=Path, required=True, help="folder for the bundle")
+    verb.add_argument("--base", type=Path, help="bundle to start from")
+    verb.add_argument("--max-lines", type=int, default=20_000, help="lines shown to the network")
+    verb.add_argument("--seed", type=int, default=1)
+    verb.add_argument("--work", type=Path, help="folder for checkpoints; default: OUT.checkpoints")
+    verb.set_defaults(handler=_train)
+
+    verb = verbs.add_parser("evaluate", help="measure a model on a lines dataset")
+    verb.add_argument("lines", type=Path, help="lines dataset")
+    verb.add_argument("--bundle", type=Path, required=True)
+    verb.add_argument("--split", default="test")
+    verb.add_argument("--out", type=Path, help="file for the report, JSON")
+    verb.set_defaults(handler=_evaluate)
+
+    verb = verbs.add_parser("read", help="read line images")
+    verb.add_argument("images", type=Path, nargs="+")
+    verb.add_argument("--bundle", type=Path, required=True)
+    verb.add_argument("--json", action="store_true", help="one JSON array with file, text and confidence")
+    verb.set_defaults(handler=_read)
+
+
+def _train(args: argparse.Namespace, say: Say) -> int:
+    from htr.train import Progress, TrainConfig, train
+
+    last = time.monotonic()
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if progress.stage == "training" and (progress.metrics or now - last > 5):
+            last = now
+            left = (progress.total - progress.done) / progress.rate if progress.rate else 0
+            cer = f", validation CER {progress.metrics['val_cer']:.1%}" if progress.metrics else ""
+            rate = f"{progress.rate:.0f} lines/s, {left:.0f} s left"
+            sys.stderr.write(f"{progress.done:,} of {progress.total:,} lines, {rate}{cer}\n")
+
+    result = train(
+        LinesDataset.open(args.lines),
+        args.out,
+        TrainConfig(seed=args.seed, max_lines=args.max_lines),
+        work=args.work or args.out.with_name(args.out.name + ".checkpoints"),
+        base=Bundle.open(args.base) if args.base else None,
+        on_progress=show,
+    )
+    say(
+        f"wrote {args.out}: validation CER {result.validation_cer:.1%} after {result.epochs} epochs; {result.lines}"
+    )
+    return 0
+
+
+def _evaluate(args: argparse.Namespace, say: Say) -> int:
+    from htr.evaluate import evaluate, rates, rates_by
+    from htr.report import build_report
+
+    found = evaluate(Recogniser.load(args.bundle), LinesDataset.open(args.lines), [args.split])
+    for name, group in [("all", rates(found.lines)), *rates_by(found.lines, "source").items()]:
+        low, high = group.cer_interval
+        say(
+            f"{name}: {group.lines} lines, CER {group.cer:.1%} [{low:.1%}, {high:.1%}], "
+            f"WER {group.wer:.1%}, exact {group.exact_match:.1%}"
+        )
+    if args.out:
+        try:
+            text = json.dumps(build_report(found, None), ensure_ascii=False)
+            args.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{args.out}: cannot be written ({error.strerror}); choose another --out") from error
+    return 0
+
+
+def _read(args: argparse.Namespace, say: Say) -> int:
+    recogniser = Recogniser.load(args.bundle)
+    answers = [_read_file(recogniser, file) for file in args.images]
+    if args.json:
+        say(json.dumps(answers, ensure_ascii=False, indent=2))
+    else:
+        for answer in answers:
+            say(answer["text"] or "")
+    failed = [answer for answer in answers if "error" in answer]
+    for answer in failed:
+        sys.stderr.write(f"error: {answer['file']}: {answer['error']}\n")
+    return 2 if failed else 0
+
+
+def _read_file(recogniser: Recogniser, file: Path) -> dict[str, Any]:
+    """Return file, text and confidence; one bad file does not spoil the others."""
+    try:
+        (reading,) = recogniser.read([file.read_bytes()])
+    except OSError as error:
+        return {"file": str(file), "text": None, "confidence": None, "error": f"{error.strerror}; check the path"}
+    except ImageError as error:
+        return {"file": str(file), "text": None, "confidence": None, "error": str(error)}
+    return {"file": str(file), "text": reading.text, "confidence": round(reading.confidence, 4)}

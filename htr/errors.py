@@ -1,0 +1,64 @@
+"""Every error that Quillflow raises on purpose.
+
+    QuillflowError            what was wrong, where, and what to do: fit to be shown to a user as it is
+    |-- DataError             a table, dataset or transcription cannot be used as it stands
+    |   `-- ImageError        one image cannot be read as a line
+    |-- BundleError           a model folder is missing, incomplete, altered or of another version
+    |-- SettingsError         an option or a combination of options makes no sense
+    |-- OutputError           a result cannot be written where it was asked for
+    |-- ServiceError          something we talk to (MLflow, KFP, the model server) is away or refuses
+    `-- ShapeError            an array has other dimensions than the caller promised
+
+A command prints the message after ``error:`` and exits with 2; a traceback means a fault of ours.
+"""
+
+__all__ = [
+    "BundleError",
+    "DataError",
+    "ImageError",
+    "OutputError",
+    "QuillflowError",
+    "ServiceError",
+    "SettingsError",
+    "ShapeError",
+]
+
+
+class QuillflowError(Exception):
+    """Base of the tree; its text says what was wrong, where, and what to do."""
+
+
+class DataError(QuillflowError):
+    """A table, dataset or transcription cannot be used as it stands."""
+
+
+class ImageError(DataError):
+    """One image cannot be read as a line.
+
+    Attributes:
+        reason: a short machine-readable word: ``empty``, ``undecodable``, ``too_large``, ``too_small``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class BundleError(QuillflowError):
+    """A model folder is missing, incomplete, altered or of another version."""
+
+
+class SettingsError(QuillflowError):
+    """An option or a combination of options makes no sense."""
+
+
+class OutputError(QuillflowError):
+    """A result cannot be written where it was asked for."""
+
+
+class ServiceError(QuillflowError):
+    """Something we talk to (MLflow, KFP, the model server) is away or refuses."""
+
+
+class ShapeError(QuillflowError, ValueError):
+    """An array has other dimensions than the caller promised."""

@@ -1,0 +1,181 @@
+"""Evaluation: a bundle and a lines dataset in; every reading, error rates with intervals, and a profile out.
+
+It reads through `Recogniser`, the same code that serves, so that a figure in a report is a figure of production.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from htr.calibration import Calibration, fit
+from htr.errors import ImageError
+from htr.lines import LinesDataset
+from htr.metrics import ErrorCounts, bootstrap_ratio, count_errors, edit_operations
+from htr.profile import FEATURES, SCHEMA, Profile
+from htr.recogniser import Recogniser
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadLine:
+    """One line with its truth, its reading and its errors."""
+
+    id: str
+    split: str
+    source: str
+    language: str
+    truth: str
+    reading: str
+    log_prob: float
+    """Best-path log-probability, before calibration."""
+    errors: ErrorCounts
+    profile: Profile | None
+    """None where the image could not be decoded; the line then counts as read empty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rates:
+    """Error rates of a group of lines, each with its 95 % bootstrap interval over lines."""
+
+    lines: int
+    characters: int
+    cer: float
+    cer_interval: tuple[float, float]
+    wer: float
+    wer_interval: tuple[float, float]
+    exact_match: float
+    exact_match_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CharacterScore:
+    """How well one character is read; counts over aligned texts."""
+
+    character: str
+    written: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """All readings of one bundle on one dataset."""
+
+    bundle_digest: str
+    dataset_digest: str
+    lines: list[ReadLine] = field(default_factory=list)
+
+    def of(self, split: str) -> list[ReadLine]:
+        """Return the lines of a split."""
+        return [line for line in self.lines if line.split == split]
+
+
+def evaluate(
+    recogniser: Recogniser,
+    dataset: LinesDataset,
+    splits: Sequence[str],
+    *,
+    on_line: Callable[[int], None] = lambda _: None,
+) -> Evaluation:
+    """Read every line of some splits.
+
+    Args:
+        recogniser: the model as it serves.
+        dataset: lines with their truth.
+        splits: which of them to read.
+        on_line: called with the number of lines read so far.
+    """
+    lines: list[ReadLine] = []
+    for line in dataset.lines():
+        if line.split not in splits:
+            continue
+        try:
+            (observed,) = recogniser.observe([line.image])
+            text, log_prob, measured = observed.reading.text, observed.reading.log_prob, observed.profile
+        except ImageError:
+            text, log_prob, measured = "", 0.0, None
+        lines.append(
+            ReadLine(
+                id=line.id,
+                split=line.split,
+                source=line.source,
+                language=line.language,
+                truth=line.text,
+                reading=text,
+                log_prob=log_prob,
+                errors=count_errors(line.text, text),
+                profile=measured,
+            )
+        )
+        on_line(len(lines))
+    return Evaluation(bundle_digest=recogniser.digest, dataset_digest=dataset.digest, lines=lines)
+
+
+def rates(lines: Sequence[ReadLine], *, seed: int = 0) -> Rates:
+    """Sum the errors of some lines up and bootstrap over lines."""
+    total = sum((line.errors for line in lines), ErrorCounts())
+    errors = [line.errors for line in lines]
+    return Rates(
+        lines=total.lines,
+        characters=total.characters,
+        cer=total.cer,
+        cer_interval=bootstrap_ratio([e.edits for e in errors], [e.characters for e in errors], seed=seed),
+        wer=total.wer,
+        wer_interval=bootstrap_ratio([e.word_edits for e in errors], [e.words for e in errors], seed=seed),
+        exact_match=total.exact_match,
+        exact_match_interval=bootstrap_ratio([e.exact for e in errors], [e.lines for e in errors], seed=seed),
+    )
+
+
+def rates_by(lines: Sequence[ReadLine], attribute: str) -> dict[str, Rates]:
+    """Return the rates of every group of lines that share an attribute (``source``, ``language``)."""
+    groups = sorted({str(getattr(line, attribute)) for line in lines})
+    return {g: rates([line for line in lines if getattr(line, attribute) == g]) for g in groups}
+
+
+def confusions(lines: Iterable[ReadLine], *, most: int = 30) -> list[tuple[str, str, int]]:
+    """Return the commonest (truth, reading, count) errors; "" stands for an insertion or a deletion."""
+    counts = Counter(
+        pair for line in lines for pair in edit_operations(line.truth, line.reading) if pair[0] != pair[1]
+    )
+    return [(truth, reading, n) for (truth, reading), n in counts.most_common(most)]
+
+
+def character_scores(lines: Iterable[ReadLine]) -> list[CharacterScore]:
+    """Return precision, recall and F1 of every character that was written, the commonest first."""
+    written: Counter[str] = Counter()
+    read: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    for line in lines:
+        for truth, reading in edit_operations(line.truth, line.reading):
+            written[truth] += 1
+            read[reading] += 1
+            right[truth] += truth == reading
+    scores = []
+    for character, count in written.most_common():
+        if character:
+            precision, recall = right[character] / max(1, read[character]), right[character] / count
+            f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+            scores.append(
+                CharacterScore(character=character, written=count, precision=precision, recall=recall, f1=f1)
+            )
+    return scores
+
+
+def calibrate(lines: Sequence[ReadLine]) -> Calibration:
+    """Fit the confidence curve on lines that training did not see."""
+    usable = [line for line in lines if line.profile is not None]
+    return fit([line.log_prob for line in usable], [line.truth == line.reading for line in usable])
+
+
+def profile_table(lines: Iterable[ReadLine]) -> pa.Table:
+    """Return the profile rows of the lines: the reference that drift is measured against."""
+    rows: list[dict[str, Any]] = [
+        {name: getattr(line.profile, name) for name in FEATURES} for line in lines if line.profile is not None
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)

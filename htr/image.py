@@ -1,0 +1,142 @@
+"""Image bytes -> line tensor: the only preprocessing in the project, for training, evaluation and serving.
+
+Shapes: a grey image is (height, width) uint8, 0 black; a line tensor is (1, H, W) float32, 0 paper, 1 ink,
+so that padding with zeros is padding with paper.
+"""
+
+import hashlib
+import io
+import warnings
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from htr.errors import ImageError
+
+Grey = npt.NDArray[np.uint8]
+LineTensor = npt.NDArray[np.float32]
+
+MAX_PIXELS = 40_000_000
+"""A line of more pixels is refused before it is decoded (decompression bombs)."""
+PREPROCESSING_VERSION = 1
+"""Raise it whenever `decode` or `line_tensor` gives other numbers: old bundles are then refused, not misread."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Geometry:
+    """How a line is scaled before the network sees it; kept in the bundle."""
+
+    height: int = 40
+    """Pixels; every line is scaled to it, its aspect kept."""
+    min_width: int = 16
+    """Pixels; narrower lines are padded with paper."""
+    max_width: int = 2048
+    """Pixels; wider lines are squeezed to it."""
+    column_step: int = 4
+    """Pixels that share one time step; every width is padded with paper to a multiple of it."""
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.height <= 512 or not 1 <= self.min_width <= self.max_width:
+            raise ValueError(f"impossible geometry: {self}")
+
+    def fingerprint(self) -> str:
+        """Return a short digest of the preprocessing: equal only where the same bytes give the same tensor."""
+        return hashlib.sha256(repr((PREPROCESSING_VERSION, sorted(asdict(self).items()))).encode()).hexdigest()[
+            :16
+        ]
+
+
+def probe(data: bytes) -> tuple[int, int]:
+    """Return (width, height) of an encoded image without decoding its pixels.
+
+    Raises:
+        ImageError: it is not an image, or too large.
+    """
+    with _open(data) as image:
+        return image.size
+
+
+def decode(data: bytes) -> Grey:
+    """Decode an image to grey: EXIF rotation applied, alpha on white paper, 16-bit and CMYK handled.
+
+    Raises:
+        ImageError: empty, undecodable or too large.
+    """
+    with _open(data) as image:
+        try:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return _to_grey(upright)
+        except (OSError, ValueError, SyntaxError, MemoryError) as error:
+            raise ImageError("undecodable", f"image is damaged: {error}; scan or export it again") from error
+
+
+def line_tensor(grey: Grey, geometry: Geometry) -> LineTensor:
+    """Scale a grey line to the network's height and stretch its contrast to 0 (paper) .. 1 (ink).
+
+    Light writing on dark paper is turned over: what covers most of the image is taken for paper.
+    """
+    paper, ink = paper_and_ink(grey)
+    height = geometry.height
+    width = round(grey.shape[1] * height / grey.shape[0])
+    width = max(1, min(width, geometry.max_width))
+    scaled = Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    values = np.asarray(scaled, dtype=np.float32)
+    tensor = np.clip((paper - values) / (paper - ink), 0.0, 1.0)
+    step = geometry.column_step
+    padded = -(-max(width, geometry.min_width) // step) * step
+    tensor = np.pad(tensor, ((0, 0), (0, padded - width)))
+    return np.ascontiguousarray(tensor[None], dtype=np.float32)
+
+
+def paper_and_ink(grey: Grey) -> tuple[float, float]:
+    """Return the grey levels of paper and ink; ink is the brighter one on a dark page.
+
+    The two differ by at least 32 levels, so that the noise of a blank line is not stretched into strokes.
+    """
+    low, middle, high = np.percentile(grey, (1, 50, 99))
+    if middle < 128 and high - middle > middle - low:
+        return float(middle), float(max(high, middle + 32))
+    return float(middle), float(min(low, middle - 32))
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise ImageError("empty", "image has no bytes; check that the file was copied whole")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+    except Image.DecompressionBombError as error:
+        raise ImageError("too_large", f"image is too large: {error}; cut it into lines first") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(
+            "undecodable", "bytes are not an image that Pillow knows; send PNG, JPEG, WebP or TIFF"
+        ) from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            "too_large",
+            f"image has {width} x {height} pixels, at most {MAX_PIXELS} are read; cut it into lines",
+        )
+    return image
+
+
+def _to_grey(image: Image.Image) -> Grey:
+    if image.mode in {
+        "I",
+        "I;16",
+        "I;16B",
+        "I;16L",
+        "F",
+    }:  # Pillow's own conversion would clip these to white
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max()))
+        return np.asarray(np.clip(values / top * 255.0, 0, 255), dtype=np.uint8)
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        paper = Image.new("RGBA", rgba.size, "white")
+        image = Image.alpha_composite(paper, rgba)
+    return np.asarray(image.convert("L"), dtype=np.uint8)

@@ -1,0 +1,12 @@
+"""Other people's layouts in, a lines dataset out; one file a layout.
+
+    manifest.py    any table of file_name and text, with images in folders or tars beside it
+    names_csv.py   the Kaggle names layout: FILENAME and IDENTITY, with images in folders below the table
+
+    tables.py      reading CSV tables, strictly
+    images.py      finding a row's image, and making sure that it decodes
+    splits.py      choosing a split where the table has none
+    rows.py        the way from rows to a dataset that all layouts share: kept or quarantined, nothing else
+
+A new layout needs a function that yields rows and one that turns a row into a `Line` or raises `RowRejected`.
+"""

@@ -1,0 +1,103 @@
+"""The recogniser: encoded line images in, readings out. The only inference path in the project.
+
+Every line is read by itself, at its own width: what else is asked for at the same time cannot change a reading.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from htr.alphabet import normalise
+from htr.bundle import ONNX, Bundle
+from htr.ctc import best_path
+from htr.errors import BundleError
+from htr.image import decode, line_tensor
+from htr.profile import Profile, profile
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What the recogniser read on one line."""
+
+    text: str
+    confidence: float
+    """Calibrated probability that the whole line is right, from 0 to 1."""
+    log_prob: float = 0.0
+    """Best-path log-probability, at most 0: what the confidence is computed from."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"Reading.confidence must be within 0..1, got {self.confidence!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """A reading with the profile row that drift detection wants."""
+
+    reading: Reading
+    profile: Profile
+
+
+class Recogniser:
+    """A loaded model. Safe to use from several threads at once.
+
+    Args:
+        bundle: an opened bundle; its files were checked against their digests.
+        num_threads: processor threads for one line.
+    """
+
+    def __init__(self, bundle: Bundle, *, num_threads: int = 1) -> None:
+        self.bundle = bundle
+        self.digest = bundle.digest
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                str(bundle.path / ONNX), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise BundleError(
+                f"{bundle.path / ONNX}: cannot be loaded ({error}); fetch the bundle again"
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path | str, *, num_threads: int = 1) -> "Recogniser":
+        """Open a bundle folder and load its network.
+
+        Raises:
+            BundleError: missing, incomplete, altered, or of another version.
+        """
+        return cls(Bundle.open(path), num_threads=num_threads)
+
+    def read(self, images: Iterable[bytes]) -> list[Reading]:
+        """Read encoded images, one line each, in order.
+
+        Raises:
+            ImageError: an image cannot be decoded.
+        """
+        return [observation.reading for observation in self.observe(images)]
+
+    def observe(self, images: Iterable[bytes]) -> Iterator[Observation]:
+        """Read encoded images and measure them; lazily, so that callers can show progress.
+
+        Raises:
+            ImageError: an image cannot be decoded.
+        """
+        for data in images:
+            grey = decode(data)
+            tensor_1HW = line_tensor(grey, self.bundle.geometry)
+            (log_probs_BTK,) = self._session.run(None, {"images": tensor_1HW[None]})
+            log_probs_TK = np.asarray(log_probs_BTK[0])
+            path = best_path(log_probs_TK)
+            text = normalise(self.bundle.alphabet.decode(path.class_ids))
+            reading = Reading(
+                text=text,
+                confidence=self.bundle.calibration.confidence(path.log_prob),
+                log_prob=path.log_prob,
+            )
+            yield Observation(reading=reading, profile=profile(grey, log_probs_TK, path, text))

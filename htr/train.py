@@ -1,0 +1,239 @@
+"""Training: a lines dataset in, a bundle out.
+
+    1. decode the lines once; leave out and list what CTC cannot learn
+    2. start from nothing, or from a base bundle whose output layer grows by the new characters
+    3. AdamW with warm-up and cosine, gradients clipped, best validation CER kept, early stopping
+    4. export the best weights as a bundle
+
+Everything follows from (dataset, config, base): a run that is killed and started again with the same work folder
+goes on at the last finished epoch and ends as one left alone.
+"""
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from htr.alphabet import Alphabet
+from htr.batches import Samples, load_samples
+from htr.bundle import Bundle, write_bundle
+from htr.errors import DataError
+from htr.export import bundle_files, load_net
+from htr.fitting import Fit, LineModule, Plan
+from htr.image import Geometry
+from htr.lines import LinesDataset
+from htr.model import COLUMN_STEP, LineNet, ModelConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How to train; together with the dataset and the base it decides the result."""
+
+    seed: int = 1
+    max_lines: int = 20_000
+    """Budget: lines shown to the network, counting every repetition. It sets the number of epochs."""
+    batch_size: int = 8
+    learning_rate: float = 3e-3
+    """Peak, after the warm-up."""
+    weight_decay: float = 1e-2
+    warmup_share: float = 0.1
+    """Share of all steps over which the learning rate rises, 0..1."""
+    clip_norm: float = 5.0
+    """Gradients are scaled down to this norm."""
+    augmentation: float = 1.0
+    """Strength of the distortions; 0 is none."""
+    shortcut_weight: float = 0.5
+    """Weight of the training-only CTC shortcut past the LSTMs; with none, learning starts far later."""
+    patience: int = 20
+    """Epochs without a better validation CER before training stops early."""
+    correction_share: float = 0.4
+    """Share of every epoch that corrected lines shall make up, by repetition, where there are any."""
+    accelerator: str = "auto"
+    """Lightning's: auto, cpu, gpu."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        if self.max_lines < 1 or self.batch_size < 1 or not 0 <= self.correction_share < 1:
+            raise ValueError(f"impossible training settings: {self}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainResult:
+    """What training did."""
+
+    bundle: Bundle
+    epochs: int
+    validation_cer: float
+    """Of the epoch that was kept, as a fraction."""
+    lines: dict[str, int]
+    """Lines of the dataset by what became of them: ``train``, ``val``, and ``excluded_...`` by reason."""
+    resumed_at_epoch: int
+    """0 for a run that started afresh."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Where a training run stands."""
+
+    stage: str
+    """``decoding`` or ``training``."""
+    done: int
+    """Lines so far."""
+    total: int
+    rate: float = 0.0
+    """Lines a second."""
+    epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    """At the end of an epoch: ``loss``, ``val_loss``, ``val_cer``, ``learning_rate``; else empty."""
+
+
+def train(
+    dataset: LinesDataset,
+    out: Path,
+    config: TrainConfig,
+    *,
+    work: Path,
+    base: Bundle | None = None,
+    git_commit: str = "",
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> TrainResult:
+    """Train on the ``train`` lines, choose by the ``val`` lines, write a bundle.
+
+    Args:
+        dataset: must have lines in both splits.
+        out: folder for the bundle.
+        config: how.
+        work: folder for checkpoints; the same folder and arguments resume a killed run.
+        base: start from these weights, geometry and alphabet.
+        git_commit: noted in the bundle.
+        on_progress: called often while decoding and training, and at every epoch's end.
+
+    Raises:
+        DataError: a split has no usable line.
+    """
+    torch.manual_seed(config.seed)
+    alphabet = Alphabet.of_texts(dataset.texts("train"))
+    if base is not None:
+        alphabet = base.alphabet.extended(dataset.texts("train"))
+        net = grown(load_net(base), base.alphabet, alphabet)
+        geometry = base.geometry
+    else:
+        net = LineNet(config.model, len(alphabet))
+        geometry = Geometry(height=config.model.height, column_step=COLUMN_STEP)
+    train_lines, val_lines = _load(dataset, geometry, alphabet, on_progress)
+    plan = Plan.of(
+        [s.ink_HW.shape[1] for s in train_lines.samples],
+        corrected=[s.source == "corrections" for s in train_lines.samples],
+        max_lines=config.max_lines,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        correction_share=config.correction_share,
+    )
+    module = LineModule(
+        net,
+        train_lines.samples,
+        val_lines.samples,
+        plan,
+        alphabet=alphabet,
+        geometry=geometry,
+        learning_rate=config.learning_rate * (0.5 if base is not None else 1.0),
+        weight_decay=config.weight_decay,
+        warmup_share=config.warmup_share,
+        augmentation=config.augmentation,
+        shortcut_weight=config.shortcut_weight,
+    )
+    fit = Fit(work / _key(dataset, config, base), module, config.accelerator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice on loaders and workers, which does not apply here
+        resumed = fit.run(
+            clip_norm=config.clip_norm,
+            patience=config.patience,
+            on_progress=lambda done, rate, epoch, metrics: on_progress(
+                Progress(
+                    stage="training",
+                    done=done,
+                    total=plan.total_lines,
+                    rate=rate,
+                    epoch=epoch,
+                    metrics=metrics,
+                )
+            ),
+        )
+    net.load_state_dict(load_file(fit.best_weights))
+    bundle = write_bundle(
+        Bundle(
+            path=out,
+            architecture=net.config.to_dict(),
+            alphabet=alphabet,
+            geometry=geometry,
+            dataset_digest=dataset.digest,
+            git_commit=git_commit,
+            base_digest=base.digest if base is not None else "",
+            trained_lines=len(train_lines.samples),
+        ),
+        bundle_files(net),
+    )
+    logger.info("trained %d epochs, validation CER %.3f", fit.epochs, fit.best_cer)
+    counts = {"train": len(train_lines.samples), "val": len(val_lines.samples)}
+    for name, samples in (("train", train_lines), ("val", val_lines)):
+        counts |= {f"excluded_{name}_{reason}": n for reason, n in samples.reasons().items()}
+    return TrainResult(
+        bundle=bundle,
+        epochs=fit.epochs,
+        validation_cer=fit.best_cer,
+        lines=counts,
+        resumed_at_epoch=resumed,
+    )
+
+
+def grown(net: LineNet, old: Alphabet, new: Alphabet) -> LineNet:
+    """Return the network with an output for every character of a larger alphabet, what it knows kept.
+
+    New characters start improbable (a bias below every known one), so that readings are unchanged at first.
+    """
+    if len(new) == len(old):
+        return net
+    larger = LineNet(net.config, len(new))
+    state, fresh = net.state_dict(), larger.state_dict()
+    for head in ("head", "shortcut"):
+        bias, weight = fresh[f"{head}.bias"], fresh[f"{head}.weight"]
+        bias.fill_(float(state[f"{head}.bias"].min()) - 2.0)
+        bias[: len(old)] = state[f"{head}.bias"]
+        weight[: len(old)] = state[f"{head}.weight"]
+        state |= {f"{head}.bias": bias, f"{head}.weight": weight}
+    larger.load_state_dict(state)
+    return larger
+
+
+def _load(
+    dataset: LinesDataset, geometry: Geometry, alphabet: Alphabet, on_progress: Callable[[Progress], None]
+) -> tuple[Samples, Samples]:
+    loaded: list[Samples] = []
+    for split in ("train", "val"):
+        total = dataset.info.counts["split"].get(split, 0)
+
+        def report(done: int, total: int = total) -> None:
+            if done % 256 == 0 or done == total:
+                on_progress(Progress(stage="decoding", done=done, total=total))
+
+        samples = load_samples(dataset, split, geometry=geometry, alphabet=alphabet, on_line=report)
+        if not samples.samples:
+            raise DataError(
+                f"{dataset.path}: no usable line in split {split!r} ({total} there, "
+                f"left out: {samples.reasons()}); training needs lines in 'train' and in 'val'"
+            )
+        loaded.append(samples)
+    return loaded[0], loaded[1]
+
+
+def _key(dataset: LinesDataset, config: TrainConfig, base: Bundle | None) -> str:
+    parts = [dataset.digest, asdict(config), base.digest if base is not None else ""]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,192 @@
+"""The commands ``python -m monitoring check | retrain | history``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from htr.bundle import REFERENCE, Bundle
+from htr.errors import BundleError, QuillflowError, SettingsError
+from htr.lines import LinesDataset
+from htr.prediction_log import read_log
+from monitoring.decisions import Decision, DecisionLog
+from monitoring.drift import compare, read_reference
+from monitoring.policy import Request
+from monitoring.retrain import KfpLauncher, Launcher, LocalLauncher, RetrainGuard
+from monitoring.verdict import PAGE, VERDICT, Verdict, read_verdict
+
+EXIT_CODES = {"quiet": 0, "drift": 3, "not_enough": 4}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code: 0, 2 for an error, and with ``check --exit-code`` 3 or 4."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except QuillflowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def check(args: argparse.Namespace) -> int:
+    """Compare the prediction log with a reference; print and write the verdict."""
+    digest = None
+    if args.bundle is not None:
+        bundle = Bundle.open(args.bundle)
+        if REFERENCE not in bundle.files:
+            raise BundleError(f"{args.bundle}: has no {REFERENCE}; evaluate the model, which adds one")
+        digest, file = bundle.digest, bundle.path / REFERENCE
+    else:
+        file = args.reference
+    wanted = None if args.all_models else digest
+    current = read_log(args.log, since=args.since, bundle_digest=wanted, newest=args.newest)
+    verdict = compare(
+        read_reference(file),
+        current,
+        out=args.out,
+        alpha=args.alpha,
+        min_rows=args.min_rows,
+        bundle_digest=digest,
+    )
+    _print_verdict(verdict, args.out)
+    if wanted and not len(current) and (others := len(read_log(args.log, since=args.since))):
+        print(f"The log holds {others} readings by other models; --all-models compares them too.")
+    return EXIT_CODES[verdict.state] if args.exit_code else 0
+
+
+def retrain(args: argparse.Namespace) -> int:
+    """Decide about a verdict, and start the pipeline when it is to be."""
+    # Nobody may have corrected anything yet: that is a reason to ask for labels, not an error.
+    corrections = LinesDataset.open(args.corrections) if args.corrections.exists() else None
+    arguments = {"corrections": str(args.corrections.absolute()), **dict(args.parameters)}
+    request = Request(
+        verdict=read_verdict(args.verdict),
+        champion_digest=Bundle.open(args.bundle).digest,
+        corrections_digest=corrections.digest if corrections else "",
+        num_corrections=len(corrections) if corrections else 0,
+        min_corrections=args.min_corrections,
+        cause="drift check, repeated by hand" if args.again else "drift check",
+        again=args.again,
+    )
+    launcher: Launcher
+    if args.local_root is not None:
+        launcher = LocalLauncher(root=args.local_root)
+    else:
+        if args.package is None:
+            raise SettingsError("--kfp-host needs --package, the YAML that `python -m pipelines compile` wrote")
+        launcher = KfpLauncher(host=args.kfp_host, package=args.package)
+        launcher.check(arguments)  # before a decision is written that cannot be carried out
+    decision = RetrainGuard(args.state).consider(request, launcher, arguments, announce=_print_decision)
+    if decision.outcome == "done":
+        print(f"run: {decision.run_id}")
+    return 0
+
+
+def history(args: argparse.Namespace) -> int:
+    """Print every decision, oldest first."""
+    if not args.state.is_dir():
+        raise SettingsError(f"{args.state}: no such state folder; give the one that retrain was given")
+    found = DecisionLog(args.state).read()
+    for decision in found.decisions:
+        outcome = " ".join(word for word in (decision.outcome, decision.run_id) if word)
+        what = f"{decision.decision} ({outcome})" if outcome else decision.decision
+        print(f"{decision.time.isoformat(timespec='seconds')}  {what}  [{decision.key[:12]}]  {decision.reason}")
+    if found.skipped:
+        print(f"skipped half-written lines: {', '.join(map(str, found.skipped))}")
+    if not found.decisions:
+        print("no decisions yet")
+    return 0
+
+
+def _print_verdict(verdict: Verdict, out: Path) -> None:
+    rows = f"{verdict.rows} readings against {verdict.reference_rows} of the reference"
+    if verdict.state == "not_enough":
+        print(f"not enough: {rows}; {verdict.rows_wanting} more make a verdict. {out / VERDICT}")
+        return
+    number = f"{len(verdict.drifted)} of {len(verdict.features)} features drifted"
+    print(f"{verdict.state}: {number}, {rows}, alpha {verdict.alpha:g}. {out / VERDICT}, {out / PAGE}")
+    for f in verdict.drifted:
+        medians = f"{f.reference_median:.4g} -> {f.current_median:.4g}"
+        print(f"  {f.name:<22} p {f.p_value:<9.2g} median {medians:<22} {f.direction}")
+
+
+def _print_decision(decision: Decision) -> None:
+    print(f"{decision.decision}: {decision.reason}", flush=True)  # before the pipeline's own output
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m monitoring", description="Watch the champion at work.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    c = commands.add_parser("check", help="has the handwriting drifted?")
+    c.set_defaults(run=check)
+    reference = c.add_mutually_exclusive_group(required=True)
+    reference.add_argument("--bundle", type=Path, metavar="DIR", help="compare with this model's reference")
+    reference.add_argument("--reference", type=Path, metavar="FILE", help="compare with these profile rows")
+    c.add_argument("--log", type=Path, required=True, metavar="DIR", help="the prediction log")
+    c.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {VERDICT} and {PAGE} go")
+    c.add_argument("--newest", type=_positive, metavar="N", help="the newest N readings only")
+    c.add_argument(
+        "--since", type=_time, metavar="ISO", help="readings from then on; UTC unless it says otherwise"
+    )
+    c.add_argument("--alpha", type=float, default=0.01, help="bound on false alarms a check (default 0.01)")
+    c.add_argument(
+        "--min-rows", type=_positive, default=100, metavar="N", help="fewer make no verdict (default 100)"
+    )
+    c.add_argument("--all-models", action="store_true", help="readings by other models than --bundle too")
+    c.add_argument("--exit-code", action="store_true", help="exit with 3 for drift, 4 for not enough readings")
+
+    r = commands.add_parser("retrain", help="start a training, if the verdict asks for one")
+    r.set_defaults(run=retrain)
+    r.add_argument("--verdict", type=Path, required=True, metavar="FILE", help=f"a {VERDICT}")
+    r.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the champion")
+    r.add_argument("--corrections", type=Path, required=True, metavar="DIR", help="lines dataset of corrections")
+    r.add_argument("--state", type=Path, required=True, metavar="DIR", help="where decisions are kept")
+    r.add_argument("--min-corrections", type=_positive, default=50, metavar="N", help="fewer are asked for first")
+    where = r.add_mutually_exclusive_group(required=True)
+    where.add_argument("--local-root", type=Path, metavar="DIR", help="run the pipeline here, under this folder")
+    where.add_argument("--kfp-host", metavar="URL", help="hand the pipeline to Kubeflow Pipelines")
+    r.add_argument("--package", type=Path, metavar="YAML", help="the compiled pipeline, for --kfp-host")
+    r.add_argument(
+        "-p",
+        dest="parameters",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter of the pipeline; corrections is set to --corrections unless given here",
+    )
+    r.add_argument("--again", action="store_true", help="repeat a training that failed or was killed")
+
+    h = commands.add_parser("history", help="print every decision about retraining")
+    h.set_defaults(run=history)
+    h.add_argument("--state", type=Path, required=True, metavar="DIR", help="where decisions are kept")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a time like 2026-11-20T12:00, got {text!r}") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
+    return name, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

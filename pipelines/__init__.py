@@ -1,0 +1,1 @@
+"""The DAG, and the commands that compile it, submit it, run it here, and drive the whole loop."""

@@ -1,0 +1,206 @@
+"""python -m pipelines compile | submit | run | loop | up."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from htr.errors import QuillflowError, ServiceError, SettingsError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit status: 0 done, 2 a mistake that the message explains."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        status: int = args.handler(args)
+    except QuillflowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    verb = verbs.add_parser("compile", help="write the pipeline as YAML for Kubeflow")
+    verb.add_argument("--out", type=Path, default=Path("build/pipeline.yaml"))
+    verb.set_defaults(handler=_compile)
+
+    verb = verbs.add_parser("submit", help="start a run on a Kubeflow Pipelines server")
+    verb.add_argument("--host", required=True, help="address of the KFP API, such as http://localhost:8888")
+    verb.add_argument("--experiment", default="quillflow")
+    _add_parameters(verb)
+    verb.set_defaults(handler=_submit)
+
+    verb = verbs.add_parser("run", help="run the pipeline here, without a cluster")
+    verb.add_argument("--root", type=Path, required=True, help="folder for artifacts, MLflow and logs")
+    verb.add_argument("--in-process", action="store_true", help="show everything that KFP prints")
+    verb.add_argument("--result", type=Path, help="with --in-process: file for what the run came to")
+    _add_parameters(verb)
+    verb.set_defaults(handler=_run)
+
+    verb = verbs.add_parser("loop", help="drive the whole loop: train, serve, notice a new hand, retrain")
+    verb.add_argument("--runs", type=Path, default=Path("runs"), help="folder that every loop gets a folder in")
+    verb.add_argument("--lines", type=Path, help="lines dataset to run on; left out: invented writers")
+    verb.add_argument(
+        "--arriving", type=Path, help="lines dataset of the new hand; left out: set aside from --lines"
+    )
+    verb.add_argument("--seed", type=int, default=1)
+    verb.add_argument("--budget", type=int, default=12_000, help="lines shown in the first training")
+    verb.add_argument("--corrections", type=int, default=160, help="lines of the new hand that get corrected")
+    verb.set_defaults(handler=_loop)
+
+    verb = verbs.add_parser("up", help="MLflow's pages and the model server on a run's champion")
+    verb.add_argument("--run", type=Path, default=Path("runs/latest"))
+    verb.add_argument("--mlflow-port", type=int, default=5000)
+    verb.add_argument("--http-port", type=int, default=8080)
+    verb.add_argument("--grpc-port", type=int, default=8081)
+    verb.set_defaults(handler=_up)
+    return parser
+
+
+def _add_parameters(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="pipeline parameter; repeatable",
+    )
+
+
+def parameters(pairs: list[str]) -> dict[str, Any]:
+    """Turn NAME=VALUE pairs into pipeline arguments of the types that the pipeline declares.
+
+    Raises:
+        SettingsError: an unknown name, or a value of another type.
+    """
+    from pipelines.training import training
+
+    inputs = training.component_spec.inputs or {}
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or name not in inputs:
+            raise SettingsError(f"-p {pair}: expected NAME=VALUE with NAME one of {sorted(inputs)}")
+        try:
+            arguments[name] = _typed(value, inputs[name].type)
+        except ValueError as error:
+            raise SettingsError(f"-p {pair}: {name} must be of type {inputs[name].type} ({error})") from error
+    return arguments
+
+
+def _typed(value: str, kind: str) -> Any:
+    if kind == "String":
+        return value
+    return float(value) if kind == "Float" else json.loads(value)
+
+
+def _compile(args: argparse.Namespace) -> int:
+    from kfp.compiler import Compiler
+
+    from pipelines.training import training
+
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    Compiler().compile(training, str(args.out))
+    print(f"wrote {args.out}")
+    return 0
+
+
+def _submit(args: argparse.Namespace) -> int:
+    import kfp
+    from kfp_server_api.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    from pipelines.training import training
+
+    try:
+        client = kfp.Client(host=args.host)
+        run = client.create_run_from_pipeline_func(
+            training, arguments=parameters(args.parameter), experiment_name=args.experiment
+        )
+    except (ApiException, HTTPError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ServiceError(f"KFP at {args.host}: {reason}; is the address right and the API up?") from error
+    print(f"run {run.run_id}")
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pipelines.local import default_tracking_uri, run_in_process, run_shown
+
+    arguments = {
+        "tracking_uri": default_tracking_uri(args.root),
+        "work": str(args.root.resolve() / "checkpoints"),
+        "git_commit": git_commit(),
+        **parameters(args.parameter),
+    }
+    if "lines" not in arguments:
+        raise SettingsError("give the lines dataset: -p lines=DIR")
+    for name in ("lines", "corrections"):
+        if arguments.get(name):  # steps run in folders of their own
+            arguments[name] = str(Path(arguments[name]).resolve())
+    if args.in_process:
+        outcome = run_in_process(arguments, args.root)
+        if args.result:
+            args.result.write_text(json.dumps(outcome, indent=2), encoding="utf-8")
+    else:
+        outcome = run_shown(arguments, args.root, show=lambda text: print(text, flush=True))
+        done = "promoted" if outcome["promoted"] else "registered, not promoted"
+        print(f"version {outcome['version']} {done}; all results: {args.root / 'pipeline.json'}")
+    return 0
+
+
+def _loop(args: argparse.Namespace) -> int:
+    from pipelines.loop import Loop
+    from pipelines.summary import Screen
+
+    loop = Loop(
+        runs=args.runs,
+        seed=args.seed,
+        budget=args.budget,
+        num_corrections=args.corrections,
+        git_commit=git_commit(),
+        screen=Screen(lambda text: print(text, flush=True)),
+    )
+    loop.run(lines=args.lines, arriving=args.arriving)
+    return 0
+
+
+def _up(args: argparse.Namespace) -> int:
+    from pipelines.up import up
+
+    return up(
+        args.run,
+        mlflow_port=args.mlflow_port,
+        http_port=args.http_port,
+        grpc_port=args.grpc_port,
+        show=lambda text: print(text, flush=True),
+    )
+
+
+def git_commit() -> str:
+    """Return the commit of the code, marked when files differ from it, or "" outside a repository."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parent,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return told.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

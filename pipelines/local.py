@@ -1,0 +1,107 @@
+"""The DAG on one machine, by kfp.local: every step a process of its own, artifacts as plain files.
+
+ROOT/kfp/           artifacts of every step of every run
+ROOT/mlflow.db      MLflow's database, unless another one is named; ROOT/mlartifacts beside it
+ROOT/checkpoints/   what a killed training resumes from
+ROOT/logs/          everything that the steps printed
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components.progress import ERROR_MARK, MARK
+from htr.errors import QuillflowError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class PipelineError(QuillflowError):
+    """A step of the pipeline failed; the text says which and why."""
+
+
+def default_tracking_uri(root: Path) -> str:
+    """Return the address of the embedded MLflow database below a root folder."""
+    return f"sqlite:///{root.resolve() / 'mlflow.db'}"
+
+
+def run_in_process(arguments: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Run the DAG with kfp.local in this process; return what it came to, artifacts as paths."""
+    from kfp import dsl, local
+
+    from pipelines.training import training
+
+    steps_path = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), steps_path]))
+    local.init(
+        local.SubprocessRunner(use_venv=False), pipeline_root=str(root.resolve() / "kfp"), raise_on_error=True
+    )
+    task = training(**arguments)
+    return {name: value.path if isinstance(value, dsl.Artifact) else value for name, value in task.outputs.items()}
+
+
+def run_shown(
+    arguments: Mapping[str, Any], root: Path, *, show: Callable[[str], None], name: str = "pipeline"
+) -> dict[str, Any]:
+    """Run the DAG in a child process, show its progress lines, keep everything else in a log file.
+
+    Args:
+        arguments: pipeline parameters.
+        root: where everything goes; see above.
+        show: called with every progress line.
+        name: of the log file and of the result file.
+
+    Returns:
+        What the run came to, as `run_in_process` does; it is also in ROOT/NAME.json.
+
+    Raises:
+        PipelineError: a step failed.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    log = root / "logs" / f"{name}-{stamp}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    result = root / f"{name}.json"
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run",
+        "--in-process",
+        "--root",
+        str(root),
+        "--result",
+        str(result),
+    ]
+    for key, value in arguments.items():
+        command += ["-p", f"{key}={json.dumps(value) if isinstance(value, dict) else value}"]
+    errors: list[str] = []
+    with (
+        log.open("w", encoding="utf-8") as out,
+        subprocess.Popen(
+            command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as child,
+    ):
+        assert child.stdout is not None  # noqa: S101 - it was asked for above
+        try:
+            for line in child.stdout:
+                out.write(line)
+                text = line.strip()
+                if text.startswith(MARK):
+                    show(text.removeprefix(MARK))
+                elif text.startswith(ERROR_MARK):
+                    errors.append(text.removeprefix(ERROR_MARK))
+        except BaseException:  # Ctrl-C included: leave no step running behind
+            child.terminate()
+            raise
+    if child.returncode != 0:
+        reason = (
+            "\n".join(errors) if errors else f"a step failed for a reason of its own (exit {child.returncode})"
+        )
+        raise PipelineError(f"{reason}\n(full log: {log})")
+    outcome: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    return outcome

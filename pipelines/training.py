@@ -1,0 +1,141 @@
+"""The training pipeline, one DAG for a laptop and a cluster.
+
+    1. ingest     lines + corrections -> one lines dataset; a share of the corrections is held back as ``recent``
+    2. validate   Great Expectations; errors stop the run, warnings are reported
+    3. champion   the bundle that serves today, from the MLflow registry (nothing, the first time)
+    4. train      a challenger, from the champion's weights where there is one
+    5. evaluate   challenger and champion read the same held-out lines; report, calibration, reference profile
+    6. gate       stated rules on the report
+    7. register   a new version of the registered model, alias ``challenger``
+    8. promote    only if the gate said so: aliases ``champion`` and ``previous`` move
+
+Steps 3, 6, 7 and 8 look at or change the registry and are never cached. What the steps hand on are artifacts, so
+that each can be run again by itself.
+"""
+
+from typing import NamedTuple
+
+from components.validate.component import validate
+from kfp import dsl
+
+from components.champion.component import champion
+from components.evaluate.component import evaluate
+from components.gate.component import gate
+from components.ingest.component import ingest
+from components.promote.component import promote
+from components.register.component import register
+from components.train.component import train
+
+NAME = "quillflow-training"
+GPU = "nvidia.com/gpu"
+
+
+class Outcome(NamedTuple):
+    """What a pipeline run came to."""
+
+    promoted: bool
+    version: str
+    compared_with: str
+    cer: float
+    report: dsl.Artifact
+    page: dsl.HTML
+    validation: dsl.HTML
+    decision: dsl.Artifact
+    curves: dsl.Artifact
+    evaluated: dsl.Model
+
+
+@dsl.pipeline(name=NAME, description="Lines in, a better champion out, or none.")
+def training(
+    lines: str,
+    corrections: str = "",
+    model_name: str = "quillflow",
+    tracking_uri: str = "",
+    work: str = "",
+    settings: dict = {},  # noqa: B006 - KFP reads defaults from the signature; the body never runs with them
+    cer_ceiling: float = 0.6,
+    margin: float = 0.01,
+    held_back: float = 0.3,
+    git_commit: str = "",
+) -> Outcome:
+    """Train on lines and corrections, and promote what reads better.
+
+    Args:
+        lines: lines dataset: a folder that every step can reach.
+        corrections: lines dataset of corrected lines; "" for none.
+        model_name: registered model in MLflow.
+        tracking_uri: MLflow's address; "" takes MLFLOW_TRACKING_URI from the step's environment.
+        work: folder for checkpoints, so that a killed training resumes; "" keeps them with the step's outputs.
+        settings: fields of htr.train.TrainConfig that differ from their defaults.
+        cer_ceiling: golden CER that a first model may have at most, as a fraction.
+        margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
+        held_back: share of the corrections kept from training, as a fraction.
+        git_commit: of the code, noted in bundle and registry.
+    """
+    data = ingest(lines=lines, corrections=corrections, held_back=held_back)
+    data.set_caching_options(False).set_memory_limit("4Gi").set_cpu_limit("2")
+    dataset = data.outputs["dataset"]
+
+    checked = validate(dataset=dataset)
+    checked.set_caching_options(False).set_memory_limit("4Gi").set_cpu_limit("2")
+
+    today = champion(model_name=model_name, tracking_uri=tracking_uri).after(checked)
+    today.set_caching_options(False).set_retry(2)
+
+    taught = train(
+        dataset=dataset,
+        champion=today.outputs["bundle"],
+        settings=settings,
+        tracking_uri=tracking_uri,
+        git_commit=git_commit,
+        work=work,
+    )
+    # Retried: training resumes from its checkpoint. A GPU where the node pool has one; the code runs on either.
+    taught.set_caching_options(False).set_retry(2).set_memory_limit("16Gi").set_cpu_limit("8")
+    taught.set_accelerator_type(GPU).set_accelerator_limit(1)
+
+    judged = evaluate(
+        dataset=dataset,
+        challenger=taught.outputs["challenger"],
+        champion=today.outputs["bundle"],
+        curves=taught.outputs["curves"],
+    )
+    judged.set_memory_limit("4Gi").set_cpu_limit("2")
+
+    allowed = gate(report=judged.outputs["report"], cer_ceiling=cer_ceiling, margin=margin)
+    allowed.set_caching_options(False)
+
+    named = register(
+        evaluated=judged.outputs["evaluated"],
+        dataset=dataset,
+        report=judged.outputs["report"],
+        page=judged.outputs["page"],
+        validation=checked.outputs["report"],
+        decision=allowed.outputs["decision"],
+        run_id=taught.outputs["Output"],
+        model_name=model_name,
+        tracking_uri=tracking_uri,
+    )
+    named.set_caching_options(False).set_retry(2)
+
+    with dsl.If(allowed.outputs["Output"] == True, name="may take over"):  # noqa: E712 - KFP builds a condition
+        moved = promote(
+            version=named.output,
+            compared_with=today.outputs["Output"],
+            model_name=model_name,
+            tracking_uri=tracking_uri,
+        )
+        moved.set_caching_options(False).set_retry(2)
+
+    return Outcome(
+        promoted=allowed.outputs["Output"],
+        version=named.output,
+        compared_with=today.outputs["Output"],
+        cer=judged.outputs["Output"],
+        report=judged.outputs["report"],
+        page=judged.outputs["page"],
+        validation=checked.outputs["report"],
+        decision=allowed.outputs["decision"],
+        curves=taught.outputs["curves"],
+        evaluated=judged.outputs["evaluated"],
+    )

@@ -1,0 +1,161 @@
+"""python -m serving: a model in, a KServe server out, until Ctrl-C or SIGTERM."""
+
+import argparse
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from htr.errors import QuillflowError, SettingsError
+from serving.addresses import Addresses, check_port
+from serving.champion import Champion, ModelUri, Registry
+from serving.prediction_log import PredictionLog
+from serving.served import Served, serve_bundle
+
+EPILOG = """Every other flag of KServe's model server works too, --enable_grpc, --max_threads,
+--grpc_max_receive_message_length, --ssl_certfile, --log_config_file and so on; only --workers must stay 1."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve; return the exit code: 0 after an orderly stop, 2 where a setting or a service is at fault."""
+    options, kserve_flags = _parser().parse_known_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("kserve", "uvicorn", "mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what comes of them we say ourselves
+    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe's affair, once a route
+    try:
+        with ExitStack() as closing:
+            _serve(options, kserve_flags, closing)
+    except QuillflowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # while still loading; later the server takes it
+        return 130
+    return 0
+
+
+def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitStack) -> None:
+    # What can be wrong is found out before KServe is imported, which takes seconds.
+    check_port(options.host, options.http_port, "--http_port")
+    check_port(options.host, options.grpc_port, "--grpc_port")
+    log = None
+    if options.log_dir is not None:
+        log = PredictionLog(options.log_dir)
+        closing.callback(log.close)
+    serve = _model(options, closing)
+
+    from kserve.model_server import app
+    from kserve.model_server import parser as kserve_parser
+
+    from serving.guard import ClientFaults, install
+    from serving.predictor import LineReader
+    from serving.protocol import Limits
+    from serving.server import LineServer
+
+    kserve_parser.set_defaults(enable_latency_logging=False)
+    flags, unknown = kserve_parser.parse_known_args(kserve_flags)
+    if unknown:
+        raise SettingsError(f"unknown option {unknown[0]}; python -m serving --help lists them")
+    if flags.workers != 1:
+        raise SettingsError(f"--workers {flags.workers}: one process a server; run several servers instead")
+    flags.http_port, flags.grpc_port = options.http_port, options.grpc_port
+
+    limits = Limits()
+    install(app, limits)
+    logging.getLogger("kserve").addFilter(ClientFaults())
+    pool = ThreadPoolExecutor(options.threads, thread_name_prefix="reader")
+    closing.callback(pool.shutdown)
+    reader = LineReader(
+        options.model_name,
+        serve=serve,
+        pool=pool,
+        clock=lambda: datetime.now(UTC),
+        log=log,
+        limits=limits,
+    )
+
+    def announce(at: Addresses) -> None:
+        print(f"serving {reader.name} version {serve().version} at {at.url} (gRPC {at.grpc or 'off'})", flush=True)
+
+    LineServer(host=options.host, flags=flags, announce=announce).start([reader])
+
+
+def _model(options: argparse.Namespace, closing: ExitStack) -> Callable[[], Served]:
+    if options.bundle is not None:
+        served = serve_bundle(options.bundle)
+        return lambda: served
+    uri = ModelUri.parse(options.model)
+    if not options.tracking_uri:
+        raise SettingsError(f"--model {uri}: where is MLflow? Give --tracking-uri or set MLFLOW_TRACKING_URI")
+    champion = Champion(Registry(options.tracking_uri, options.cache_dir), uri, poll_s=options.poll_s)
+    champion.start()
+    closing.callback(champion.stop)
+    return lambda: champion.served
+
+
+def _parser() -> argparse.ArgumentParser:
+    # No abbreviations: what is not ours goes on to KServe's parser as it is.
+    parser = argparse.ArgumentParser(
+        prog="python -m serving", description=__doc__, epilog=EPILOG, allow_abbrev=False
+    )
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--bundle", type=Path, metavar="DIR", help="serve this model bundle")
+    model.add_argument("--model", metavar="URI", help="models:/NAME@ALIAS, followed, or models:/NAME/VERSION")
+    parser.add_argument(
+        "--tracking-uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI"),
+        metavar="URI",
+        help="where MLflow is, http://... or sqlite:///... (default: MLFLOW_TRACKING_URI)",
+    )
+    parser.add_argument(
+        "--cache-dir",
+        type=Path,
+        default=Path("~/.cache/quillflow/bundles").expanduser(),
+        metavar="DIR",
+        help="where fetched versions are kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--poll-s", type=_seconds, default=5.0, help="look for a new champion this often (default: 5)"
+    )
+    parser.add_argument(
+        "--log-dir", type=Path, metavar="DIR", help="where the prediction log goes (default: none)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=_count,
+        default=min(4, os.cpu_count() or 1),
+        help="requests read at the same time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to bind, 0.0.0.0 for every network (default: %(default)s)",
+    )
+    parser.add_argument("--http_port", type=int, default=8080, help="0: any free one (default: %(default)s)")
+    parser.add_argument("--grpc_port", type=int, default=8081, help="0: any free one (default: %(default)s)")
+    parser.add_argument("--model_name", default="htr", help="its name in the endpoints (default: %(default)s)")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

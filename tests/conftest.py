@@ -1,0 +1,50 @@
+"""Fixtures that many tests share: real lines and a real, if untaught, model bundle."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from htr.alphabet import Alphabet
+from htr.bundle import Bundle, write_bundle
+from htr.export import bundle_files
+from htr.image import Geometry
+from htr.lines import Line
+from htr.model import LineNet, ModelConfig
+
+TINY = ModelConfig(height=16, channels=(4, 4, 8, 8), lstm_width=8, lstm_layers=1)
+
+
+def line_png(text: str, *, height: int = 32, seed: int = 0) -> bytes:
+    """Return a small PNG with text drawn on slightly noisy paper."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("L", (12 + 9 * len(text), height), 235)
+    ImageDraw.Draw(image).text((6, height // 2 - 7), text, fill=30, font_size=14)
+    noisy = np.clip(np.asarray(image, np.int16) + rng.integers(-4, 5, (height, image.width)), 0, 255)
+    out = io.BytesIO()
+    Image.fromarray(noisy.astype(np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def make_line(text: str, number: int = 0, **changes: str) -> Line:
+    """Return a lines-dataset row with a drawn image."""
+    image = line_png(text, seed=number)
+    values = {"writer": f"w{number % 7}", "page": f"p{number}", "language": "eng", "source": "drawn", **changes}
+    return Line(id=f"line-{number}", image=image, text=text, width=12 + 9 * len(text), height=32, **values)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untaught bundle of a few kilobytes: it reads nonsense, by the real path."""
+    torch.manual_seed(7)
+    alphabet = Alphabet("abcdefghijklmnopqrstuvwxyz ")
+    net = LineNet(TINY, len(alphabet))
+    path = tmp_path_factory.mktemp("bundle") / "tiny"
+    bundle = Bundle(
+        path=path, architecture=TINY.to_dict(), alphabet=alphabet, geometry=Geometry(height=TINY.height)
+    )
+    write_bundle(bundle, bundle_files(net))
+    return path

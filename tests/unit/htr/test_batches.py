@@ -1,0 +1,99 @@
+"""Training batches and distortions."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from htr.alphabet import Alphabet
+from htr.augment import augment
+from htr.batches import EpochBatches, load_samples, plan_epoch
+from htr.image import Geometry
+from htr.lines import Line, LinesDataset, LinesWriter
+from tests.conftest import line_png, make_line
+
+GEOMETRY = Geometry(height=16)
+ALPHABET = Alphabet("abcdefghijklmnopqrstuvwxyz ")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> LinesDataset:
+    bad = {
+        "broken": Line(id="broken", image=line_png("broken")[:100], text="broken", width=66, height=32),
+        "unknown": make_line("ONE", 50),
+        "crowded": Line(id="crowded", image=line_png("a"), text="far too long for it", width=21, height=32),
+    }
+    with LinesWriter(tmp_path / "d") as writer:
+        for n in range(30):
+            writer.add(make_line("word " * (1 + n % 4) + "end", n))
+        for line in bad.values():
+            writer.add(line)
+    return LinesDataset.open(tmp_path / "d")
+
+
+def test_lines_that_ctc_cannot_learn_are_listed_by_reason(dataset: LinesDataset) -> None:
+    loaded = load_samples(dataset, "train", geometry=GEOMETRY, alphabet=ALPHABET)
+    assert len(loaded.samples) == 30
+    assert dict(loaded.excluded) == {
+        "broken": "undecodable",
+        "line-50": "unknown_character",
+        "crowded": "too_few_steps",
+    }
+    assert sum(loaded.reasons().values()) == 3
+
+
+@given(
+    widths=st.lists(st.integers(10, 500), min_size=1, max_size=80),
+    batch_size=st.integers(1, 9),
+    epoch=st.integers(0, 3),
+)
+def test_an_epoch_shows_every_line_once_and_depends_on_the_seed_alone(
+    widths: list[int], batch_size: int, epoch: int
+) -> None:
+    plan = plan_epoch(widths, batch_size=batch_size, seed=5, epoch=epoch)
+    assert sorted(i for batch in plan for i in batch) == list(range(len(widths)))
+    assert max(map(len, plan)) <= batch_size
+    assert plan == plan_epoch(widths, batch_size=batch_size, seed=5, epoch=epoch)
+
+
+def test_epochs_and_seeds_differ() -> None:
+    plans = [plan_epoch(range(100), batch_size=8, seed=s, epoch=e) for s, e in [(1, 0), (1, 1), (2, 0)]]
+    assert plans[0] != plans[1] != plans[2] != plans[0]
+
+
+def test_repeated_lines_occur_as_often_as_asked() -> None:
+    plan = plan_epoch([10, 20], batch_size=4, seed=1, epoch=0, repeats=[1, 5])
+    assert sorted(i for batch in plan for i in batch) == [0, 1, 1, 1, 1, 1]
+
+
+def test_batches_are_padded_with_paper_to_whole_steps(dataset: LinesDataset) -> None:
+    samples = load_samples(dataset, "train", geometry=GEOMETRY, alphabet=ALPHABET).samples
+    for batch in EpochBatches(samples, [[0, 1, 2, 3]], geometry=GEOMETRY):
+        assert batch.images.shape[3] == int(batch.steps.max()) * GEOMETRY.column_step
+        for row, steps in enumerate(batch.steps.tolist()):
+            assert float(batch.images[row, :, :, steps * GEOMETRY.column_step :].abs().sum()) == 0
+        assert int(batch.target_lengths.sum()) == len(batch.targets)
+
+
+def test_a_distorted_batch_depends_on_seed_and_epoch_alone(dataset: LinesDataset) -> None:
+    samples = load_samples(dataset, "train", geometry=GEOMETRY, alphabet=ALPHABET).samples
+
+    def images(epoch: int) -> np.ndarray:
+        (batch,) = EpochBatches(samples, [[0, 5]], geometry=GEOMETRY, seed=3, epoch=epoch, strength=1.0)
+        return batch.images.numpy()
+
+    np.testing.assert_array_equal(images(1), images(1))
+    assert images(1).shape != images(2).shape or not np.array_equal(images(1), images(2))
+
+
+def test_distortion_keeps_height_and_range_and_most_of_the_ink() -> None:
+    line = np.zeros((40, 200), np.float32)
+    line[12:28, 20:180:12] = 1
+    for seed in range(30):
+        out = augment(line, np.random.default_rng(seed))
+        assert out.shape[0] == 40
+        assert 0 <= out.min() <= out.max() <= 1
+        assert 0.3 < out.sum() / line.sum() < 4
+    assert augment(line, np.random.default_rng(0), strength=0) is line

@@ -1,0 +1,109 @@
+"""Image bytes to line tensors."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from htr.errors import ImageError
+from htr.image import Geometry, decode, line_tensor, paper_and_ink, probe
+from tests.conftest import line_png
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def grey_line() -> Image.Image:
+    return Image.open(io.BytesIO(line_png("hello"))).convert("L")
+
+
+def test_a_line_keeps_its_aspect_and_ends_on_a_whole_step() -> None:
+    geometry = Geometry(height=40, column_step=4)
+    tensor = line_tensor(decode(line_png("hello", height=32)), geometry)
+    assert tensor.shape[:2] == (1, 40)
+    assert tensor.shape[2] % 4 == 0
+    assert abs(tensor.shape[2] - (12 + 9 * 5) * 40 / 32) < 5
+
+
+def test_paper_is_zero_and_ink_is_one() -> None:
+    tensor = line_tensor(decode(line_png("hello")), Geometry())
+    assert np.median(tensor) < 0.05
+    assert tensor.max() > 0.95
+    assert tensor.min() >= 0
+
+
+def test_light_writing_on_dark_paper_gives_the_same_tensor() -> None:
+    image = grey_line()
+    turned = Image.fromarray(255 - np.asarray(image))
+    plain = line_tensor(decode(encoded(image)), Geometry())
+    np.testing.assert_allclose(line_tensor(decode(encoded(turned)), Geometry()), plain, atol=0.1)
+
+
+def test_a_blank_line_stays_blank() -> None:
+    rng = np.random.default_rng(0)
+    noise = np.clip(rng.normal(230, 3, (40, 200)), 0, 255).astype(np.uint8)
+    assert line_tensor(noise, Geometry()).mean() < 0.15
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "CMYK", "I;16"])
+def test_every_pixel_format_reads_alike(mode: str) -> None:
+    image = grey_line()
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    elif mode == "P":
+        image = image.convert("P")
+    other = image if mode in {"I;16", "P"} else image.convert("RGB").convert(mode)
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    np.testing.assert_allclose(
+        line_tensor(decode(encoded(other, kind)), Geometry()),
+        line_tensor(decode(line_png("hello")), Geometry()),
+        atol=0.06,
+    )
+
+
+def test_transparent_paper_is_white() -> None:
+    ink = np.asarray(grey_line())
+    rgba = np.zeros((*ink.shape, 4), np.uint8)
+    rgba[..., 3] = 255 - ink
+    grey = decode(encoded(Image.fromarray(rgba)))
+    assert paper_and_ink(grey)[0] > paper_and_ink(grey)[1]
+
+
+def test_exif_rotation_is_undone() -> None:
+    image = grey_line()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(image.rotate(90, expand=True), "JPEG", exif=exif, quality=95)
+    assert decode(turned).shape == np.asarray(image).shape
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "empty"), (b"<svg></svg>", "undecodable"), (line_png("hello")[:200], "undecodable")],
+)
+def test_what_is_no_image_is_named(data: bytes, reason: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        decode(data)
+    assert caught.value.reason == reason
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
+    bomb = encoded(Image.new("1", (60_000, 20_000)))
+    with pytest.raises(ImageError) as caught:
+        probe(bomb)
+    assert caught.value.reason == "too_large"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 64), (20_000, 8)])
+def test_extreme_sizes_give_tensors_within_bounds(size: tuple[int, int]) -> None:
+    geometry = Geometry()
+    tensor = line_tensor(decode(encoded(Image.new("L", size, 200))), geometry)
+    assert geometry.min_width <= tensor.shape[2] <= geometry.max_width
+
+
+def test_the_fingerprint_tells_geometries_apart() -> None:
+    assert Geometry().fingerprint() == Geometry().fingerprint() != Geometry(height=48).fingerprint()

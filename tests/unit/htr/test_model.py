@@ -1,0 +1,61 @@
+"""The network."""
+
+import pytest
+import torch
+
+from htr.alphabet import Alphabet
+from htr.errors import BundleError
+from htr.model import COLUMN_STEP, LineNet, ModelConfig
+from htr.train import grown
+from tests.conftest import TINY
+
+
+@pytest.fixture
+def net() -> LineNet:
+    torch.manual_seed(0)
+    return LineNet(TINY, 5).eval()
+
+
+def test_a_line_scores_alike_alone_and_padded_in_a_batch(net: LineNet) -> None:
+    steps = [3, 17, 30]
+    images = torch.rand(3, 1, 16, 30 * COLUMN_STEP)
+    for row, n in enumerate(steps):
+        images[row, :, :, n * COLUMN_STEP :] = 0
+    with torch.no_grad():
+        together = net(images, torch.tensor(steps))
+        for row, n in enumerate(steps):
+            alone = net(images[row : row + 1, :, :, : n * COLUMN_STEP])
+            torch.testing.assert_close(together[row, :n], alone[0], atol=1e-5, rtol=1e-5)
+
+
+def test_what_lies_beyond_a_line_never_reaches_it(net: LineNet) -> None:
+    images = torch.rand(1, 1, 16, 40)
+    dirty = torch.cat([images, torch.zeros(1, 1, 16, 40)], dim=3)
+    with torch.no_grad():
+        torch.testing.assert_close(net(dirty, torch.tensor([10]))[:, :10], net(images), atol=1e-5, rtol=1e-5)
+
+
+def test_scores_are_probabilities(net: LineNet) -> None:
+    scores, shortcut = net.forward_with_shortcut(torch.rand(2, 1, 16, 32), torch.tensor([8, 4]))
+    assert scores.shape == shortcut.shape == (2, 8, 5)
+    torch.testing.assert_close(scores.exp().sum(2), torch.ones(2, 8))
+
+
+def test_a_grown_network_reads_what_it_read_before(net: LineNet) -> None:
+    old, new = Alphabet("abcd"), Alphabet("abcdé")
+    larger = grown(net, old, new).eval()
+    images = torch.rand(1, 1, 16, 80)
+    with torch.no_grad():
+        before, after = net(images), larger(images)
+    assert after.shape[2] == 6
+    assert torch.equal(before.argmax(2), after.argmax(2))
+
+
+def test_a_config_survives_json() -> None:
+    assert ModelConfig.from_dict(TINY.to_dict()) == TINY
+
+
+@pytest.mark.parametrize("change", [{"height": 15}, {"architecture": "other"}, {"surprise": 1}])
+def test_an_impossible_config_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(BundleError, match="architecture config"):
+        ModelConfig.from_dict({**TINY.to_dict(), **change})

@@ -1,0 +1,190 @@
+"""Training from lines to bundle, and resuming."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from htr.bundle import ONNX, WEIGHTS, Bundle, write_bundle
+from htr.errors import DataError
+from htr.evaluate import calibrate, character_scores, confusions, evaluate, profile_table, rates, rates_by
+from htr.fitting import Plan, cosine_with_warmup
+from htr.lines import LinesDataset, LinesWriter
+from htr.recogniser import Recogniser
+from htr.report import build_report, read_report
+from htr.train import Progress, TrainConfig, train
+from tests.conftest import TINY, make_line
+
+CONFIG = TrainConfig(max_lines=120, model=TINY, accelerator="cpu")
+WORDS = ("one two", "three", "seven", "eleven", "two ten", "nine")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> LinesDataset:
+    path = tmp_path_factory.mktemp("lines") / "d"
+    with LinesWriter(path) as writer:
+        for n in range(60):
+            split = "val" if n % 6 == 4 else "test" if n % 6 == 5 else "train"
+            writer.add(make_line(WORDS[n % 5], n, split=split, source="ab"[n % 2], language="eng"))
+    return LinesDataset.open(path)
+
+
+def test_training_writes_a_bundle_that_reads(dataset: LinesDataset, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    result = train(dataset, tmp_path / "b", CONFIG, work=tmp_path / "w", git_commit="abc", on_progress=told.append)
+    bundle = Bundle.open(tmp_path / "b")
+    assert bundle.dataset_digest == dataset.digest
+    assert bundle.git_commit == "abc"
+    assert result.lines == {"train": 40, "val": 10}
+    assert result.epochs == 3
+    assert [p.metrics["val_cer"] for p in told if p.metrics][-1] >= 0
+    assert len(Recogniser(bundle).read(line.image for line in dataset.lines("test"))) == 10
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    dataset: LinesDataset, tmp_path: Path
+) -> None:
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        config = TrainConfig(max_lines=40, seed=seed, model=TINY, accelerator="cpu")
+        train(dataset, tmp_path / name, config, work=tmp_path / f"w{name}")
+        weights.append((tmp_path / name / WEIGHTS).read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from htr.lines import LinesDataset
+from htr.train import train
+from tests.unit.htr.test_train import CONFIG
+
+def stop(progress):
+    if progress.epoch == 2 and not progress.metrics:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train(LinesDataset.open(sys.argv[1]), Path(sys.argv[2]), CONFIG, work=Path(sys.argv[3]), on_progress=stop)
+"""
+
+
+def test_a_killed_run_resumes_and_ends_as_one_left_alone(dataset: LinesDataset, tmp_path: Path) -> None:
+    arguments = [str(dataset.path), str(tmp_path / "killed"), str(tmp_path / "w")]
+    root = Path(__file__).parents[3]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], env={**os.environ, "PYTHONPATH": str(root)}, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed").exists()
+    resumed = train(dataset, tmp_path / "resumed", CONFIG, work=tmp_path / "w")
+    assert resumed.resumed_at_epoch == 2
+    alone = train(dataset, tmp_path / "alone", CONFIG, work=tmp_path / "other")
+    assert resumed.validation_cer == alone.validation_cer
+    left, right = (load_file(tmp_path / name / WEIGHTS) for name in ("resumed", "alone"))
+    for name, value in left.items():
+        assert abs(value - right[name]).max() < 1e-5, name
+
+
+def test_a_base_gives_its_geometry_and_keeps_its_alphabet_in_front(dataset: LinesDataset, tmp_path: Path) -> None:
+    first = train(dataset, tmp_path / "a", CONFIG, work=tmp_path / "w").bundle
+    with LinesWriter(tmp_path / "new") as writer:
+        for n in range(8):
+            writer.add(make_line("Zoé", n, split="val" if n > 5 else "train"))
+    second = train(
+        LinesDataset.open(tmp_path / "new"), tmp_path / "b", CONFIG, work=tmp_path / "w", base=first
+    ).bundle
+    assert second.alphabet.characters[: len(first.alphabet) - 1] == first.alphabet.characters
+    assert set("Zoé") <= set(second.alphabet.characters)
+    assert second.base_digest == first.digest
+
+
+def test_a_split_without_lines_is_named(tmp_path: Path) -> None:
+    with LinesWriter(tmp_path / "d") as writer:
+        writer.add(make_line("one", 1))
+    with pytest.raises(DataError, match="'val'"):
+        train(LinesDataset.open(tmp_path / "d"), tmp_path / "b", CONFIG, work=tmp_path / "w")
+    assert not (tmp_path / "b").exists()
+
+
+def test_corrected_lines_are_repeated_up_to_their_share() -> None:
+    plan = Plan.of(
+        [40] * 110, corrected=[True] * 10 + [False] * 100,
+        max_lines=1000, batch_size=8, seed=1, correction_share=0.5,
+    )  # fmt: skip
+    assert plan.repeats[0] == 10
+    assert plan.repeats[-1] == 1
+    assert plan.epochs == 5
+    shown = [i for batch in plan.epoch(0) for i in batch]
+    assert sum(i < 10 for i in shown) == len(shown) / 2
+
+
+def test_a_budget_below_one_epoch_is_kept() -> None:
+    plan = Plan.of([40] * 1000, corrected=[False] * 1000, max_lines=80, batch_size=8, seed=1, correction_share=0.5)
+    assert sum(map(len, plan.epoch(0))) == 80 == plan.total_lines
+
+
+def test_the_learning_rate_rises_then_falls() -> None:
+    factors = [cosine_with_warmup(step, total=100, warmup_share=0.1) for step in range(100)]
+    assert factors[:10] == sorted(factors[:10])
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert max(factors) == 1.0
+    assert factors[-1] == pytest.approx(0.01, abs=0.01)
+
+
+def test_an_evaluation_adds_up_and_becomes_a_report(
+    dataset: LinesDataset, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    found = evaluate(Recogniser.load(tiny_bundle), dataset, ["val", "test"])
+    everything, groups = rates(found.lines), rates_by(found.lines, "source")
+    assert everything.lines == 20 == sum(group.lines for group in groups.values())
+    low, high = everything.cer_interval
+    assert low <= everything.cer <= high
+    assert sum(s.written for s in character_scores(found.lines)) == everything.characters
+    assert all(truth != reading for truth, reading, _ in confusions(found.lines))
+    assert profile_table(found.lines).num_rows == 20
+    assert 0 <= calibrate(found.lines).confidence(-1.0) <= 1
+    report = tmp_path / "report.json"
+    import json
+
+    report.write_text(json.dumps(build_report(found, found)))
+    content = read_report(report)
+    assert all(line["edits"] == line["champion_edits"] for line in content["lines"])
+    assert content["challenger"]["splits"]["test"]["lines"] == 10
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format_version": 99}', "[1]"])
+def test_a_damaged_report_is_a_data_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(DataError, match=r"r\.json"):
+        read_report(tmp_path / "r.json")
+
+
+def test_an_undecodable_line_counts_as_read_empty(tiny_bundle: Path, tmp_path: Path) -> None:
+    from htr.lines import Line
+
+    with LinesWriter(tmp_path / "d") as writer:
+        writer.add(Line(id="x", image=b"nonsense", text="four", split="test", width=1, height=1))
+    found = evaluate(Recogniser.load(tiny_bundle), LinesDataset.open(tmp_path / "d"), ["test"])
+    assert found.lines[0].reading == ""
+    assert found.lines[0].errors.edits == 4
+
+
+def test_an_export_that_differs_from_torch_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    from htr.errors import BundleError
+    from htr.export import load_net
+
+    good = Bundle.open(tiny_bundle)
+    other = write_bundle(
+        Bundle(
+            path=tmp_path / "b",
+            architecture={**TINY.to_dict(), "lstm_width": 16},
+            alphabet=good.alphabet,
+            geometry=good.geometry,
+        ),
+        {WEIGHTS: good.path / WEIGHTS, ONNX: good.path / ONNX},
+    )
+    with pytest.raises(BundleError, match="does not fit"):
+        load_net(other)
