@@ -92,6 +92,7 @@ def chart(width_in: float, height_in: float, *, columns: int = 1) -> "tuple[Figu
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure.patch.set_alpha(0)
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
     for axis in axes:
         axis.patch.set_alpha(0)

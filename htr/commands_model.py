@@ -64,9 +64,8 @@ def _train(args: argparse.Namespace, say: Say) -> int:
         base=Bundle.open(args.base) if args.base else None,
         on_progress=show,
     )
-    say(
-        f"wrote {args.out}: validation CER {result.validation_cer:.1%} after {result.epochs} epochs; {result.lines}"
-    )
+    say(f"wrote {args.out}: validation CER {result.validation_cer:.1%} after {result.epochs} epochs")
+    say(f"lines: {result.lines}")
     return 0
 
 

@@ -6,7 +6,6 @@ so that padding with zeros is padding with paper.
 
 import hashlib
 import io
-import warnings
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -20,6 +19,8 @@ LineTensor = npt.NDArray[np.float32]
 
 MAX_PIXELS = 40_000_000
 """A line of more pixels is refused before it is decoded (decompression bombs)."""
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+"""What is decoded at all: Pillow's other decoders start programs or fail in ways of their own."""
 PREPROCESSING_VERSION = 1
 """Raise it whenever `decode` or `line_tensor` gives other numbers: old bundles are then refused, not misread."""
 
@@ -106,14 +107,12 @@ def _open(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("empty", "image has no bytes; check that the file was copied whole")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", f"image is too large: {error}; cut it into lines first") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise ImageError(
-            "undecodable", "bytes are not an image that Pillow knows; send PNG, JPEG, WebP or TIFF"
+            "undecodable", f"bytes are not an image of a known kind; send one of {', '.join(FORMATS)}"
         ) from error
     width, height = image.size
     if width * height > MAX_PIXELS:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from htr.errors import QuillflowError, SettingsError
 from serving.addresses import Addresses, check_port
-from serving.champion import Champion, ModelUri, Registry
+from serving.champion import ModelUri, Registry
+from serving.follow import Champion
 from serving.prediction_log import PredictionLog
 from serving.served import Served, serve_bundle
 

@@ -49,6 +49,6 @@ def rewrite(
     meta = dataset.path / "dataset.json"
     info = json.loads(meta.read_text(encoding="utf-8"))
     info["num_lines"] = len(rows)
-    info["shards"] = [{"file": file.name, "num_lines": len(rows), "sha256": file_sha256(file)}]
+    info["shards"] = [{"file": shard["file"], "num_lines": len(rows), "sha256": file_sha256(file)}]
     meta.write_text(json.dumps(info), encoding="utf-8")
     return LinesDataset.open(dataset.path)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_EXAMPLES = 20
+_MAX_CANDIDATES = 2000
 _MAX_TEXT = 80
 """Characters of one value that are shown in an example."""
 
@@ -107,7 +108,7 @@ def _check(
         judged=judged,
         message=_message(rule, failed, len(rows), judged, unit),
         remedy=rule.remedy,
-        examples=[_example(rule, table, row, name) for row in rows[:MAX_EXAMPLES]],
+        examples=_examples(rule, table, rows, name),
         expectation=str(rule.error if is_error else rule.warning),
     )
 
@@ -118,6 +119,14 @@ def _message(rule: Rule, failed: Sequence[Found], num_rows: int, judged: int, un
     observed = next((one.observed for one in failed if one.observed is not None), None)
     complaint = rule.complaint.format(observed=observed)
     return complaint if "{observed" in rule.complaint else f"{num_rows:,} of {judged:,} {unit} {complaint}"
+
+
+def _examples(rule: Rule, table: "pd.DataFrame", rows: Sequence[int], name: str) -> list[Example]:
+    """Return a few of the rows; one of each fault before a second of any."""
+    examples = [_example(rule, table, row, name) for row in rows[:_MAX_CANDIDATES]]
+    firsts = {example.detail: example for example in reversed(examples)}
+    again = [example for example in examples if firsts[example.detail] is not example]
+    return [*reversed(firsts.values()), *again][:MAX_EXAMPLES]
 
 
 def _example(rule: Rule, table: "pd.DataFrame", row: int, name: str) -> Example:

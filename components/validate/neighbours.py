@@ -50,10 +50,13 @@ def add_copies(table: "pd.DataFrame") -> None:
     """Add where a line's very image occurs again, how often in its own split, and with how many texts."""
     table["image_splits"], table["image_copies"], table["image_texts"] = "", 1, 1
     twins = table[table["image_sha256"].notna() & table["image_sha256"].duplicated(keep=False)]
-    for _, group in twins.groupby("image_sha256"):
-        table.loc[group.index, "image_splits"] = _places(group["split"])
-        table.loc[group.index, "image_texts"] = group["text"].nunique()
-        table.loc[group.index, "image_copies"] = group.groupby("split")["split"].transform("size")
+    if twins.empty:
+        return
+    groups = twins.groupby("image_sha256")
+    splits = {sha256: _places(group) for sha256, group in groups["split"]}
+    table.loc[twins.index, "image_splits"] = twins["image_sha256"].map(splits)
+    table.loc[twins.index, "image_copies"] = twins.groupby(["image_sha256", "split"])["split"].transform("size")
+    table.loc[twins.index, "image_texts"] = groups["text"].transform("nunique")
 
 
 def _places(splits: "pd.Series[str]") -> str:

@@ -36,7 +36,7 @@ def shards_table(dataset: LinesDataset) -> "pd.DataFrame":
     for shard in dataset.info.shards:
         file = dataset.path / shard["file"]
         num_rows, faults = _num_rows_and_schema_faults(file)
-        rows.append((file.name, faults, num_rows, shard["num_lines"], file_sha256(file), shard["sha256"]))
+        rows.append((shard["file"], faults, num_rows, shard["num_lines"], file_sha256(file), shard["sha256"]))
     return pd.DataFrame(rows, columns=list(_SHARD_COLUMNS))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import json
 import re
 import socket
 import threading
@@ -258,15 +259,21 @@ def test_at_sigterm_requests_in_flight_are_answered_and_every_reading_is_in_the_
     rng = np.random.default_rng(1)
     out = io.BytesIO()
     Image.fromarray(rng.integers(0, 255, (300, 3000), dtype=np.uint8)).save(out, "PNG")
-    slow = [out.getvalue()] * 20
+    slow = json.dumps(v1(*[out.getvalue()] * 20)).encode()
+    sent = threading.Event()
+
+    def slow_body() -> Iterator[bytes]:
+        yield slow
+        sent.set()
+
     answers: list[httpx.Response] = []
     with model_server("--bundle", str(tiny_bundle), "--log-dir", str(tmp_path)) as server:
         with httpx.Client(base_url=server.url, timeout=60) as http:
             answers += [http.post(V1, json=v1(*IMAGES)), http.post(V2, json=v2(*IMAGES))]
             assert http.post(V1, json=v1(IMAGES[0], b"bad")).status_code == 400
-            in_flight = threading.Thread(target=lambda: answers.append(http.post(V1, json=v1(*slow))))
+            in_flight = threading.Thread(target=lambda: answers.append(http.post(V1, content=slow_body())))
             in_flight.start()
-            in_flight.join(timeout=0.5)
+            assert sent.wait(20)
             assert in_flight.is_alive(), "the slow request was meant to be still under way"
             assert server.stop() == 0
             in_flight.join()

@@ -61,9 +61,9 @@ def test_it_opens_in_hugging_face_datasets_without_our_code(
 
 
 def test_a_failing_block_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="twice"), LinesWriter(tmp_path / "d") as writer:
-        writer.add(make_line("one", 1))
-        writer.add(make_line("one", 1))
+    twice = [make_line("one", 1), make_line("one", 1)]
+    with pytest.raises(DataError, match="twice"):
+        write(tmp_path / "d", twice)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from htr.bundle import Bundle
 from htr.errors import BundleError, QuillflowError, ServiceError, SettingsError
-from serving.champion import KEPT_IN_CACHE, Champion, ModelUri, Registry
+from serving.champion import KEPT_IN_CACHE, ModelUri, Registry
+from serving.follow import Champion
 from serving.served import serve_bundle
 from tests.conftest import line_png
 from tests.servers import ModelRegistry, untaught_bundle, wait_until

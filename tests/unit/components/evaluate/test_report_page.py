@@ -1,0 +1,147 @@
+"""The evaluation page: every figure is there, every text is escaped, and it stands alone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.evaluate.charts import Bin, calibration_error, curves_svg, reliability
+from components.evaluate.report_page import Segment, compared, evaluation_page
+from htr.calibration import Calibration
+from htr.evaluate import Evaluation, evaluate, rates
+from htr.lines import LinesDataset
+from htr.metrics import count_errors
+from htr.recogniser import Recogniser
+from tests.conftest import make_line
+from tests.datasets import rewrite, write_lines
+from tests.pages import Page, read_offline
+
+CURVES = [
+    {"epoch": n, "loss": 3.0 / (n + 1), "val_loss": float("nan"), "val_cer": 0.5, "learning_rate": 1e-3}
+    for n in range(3)
+]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> LinesDataset:
+    splits = ["test"] * 30 + ["recent"] * 4 + ["val"] * 4
+    lines = [
+        make_line(f"line {n} of <b>", n, split=split, source="drawn" if n % 2 else "<script>alert(1)</script>")
+        for n, split in enumerate(splits)
+    ]
+    path = tmp_path_factory.mktemp("lines") / "lines"
+    write_lines(path, [replace(line, language="fra" if n % 3 else "") for n, line in enumerate(lines)])
+    return rewrite(LinesDataset.open(path), lambda rows: [rows[0] | {"image": b"no image"}, *rows[1:]])
+
+
+@pytest.fixture(scope="module")
+def untaught(dataset: LinesDataset, tiny_bundle: Path) -> Evaluation:
+    return evaluate(Recogniser.load(tiny_bundle), dataset, ["test", "recent", "val"])
+
+
+@pytest.fixture(scope="module")
+def better(untaught: Evaluation) -> Evaluation:
+    """The same lines, read but for their first letter."""
+    lines = [
+        replace(line, reading="L" + line.truth[1:], errors=count_errors(line.truth, "L" + line.truth[1:]))
+        for line in untaught.lines
+    ]
+    return replace(untaught, lines=lines, bundle_digest="sha256:better")
+
+
+def confidences(evaluation: Evaluation) -> dict[str, float]:
+    return {line.id: Calibration().confidence(line.log_prob) for line in evaluation.lines}
+
+
+def shown(evaluation: Evaluation, dataset: LinesDataset, champion: Evaluation | None = None) -> Page:
+    html = evaluation_page(
+        evaluation, dataset=dataset, confidences=confidences(evaluation), champion=champion, curves=CURVES
+    )
+    assert "alert(1)</script>" not in html
+    assert "of <b>" not in html
+    return read_offline(html)
+
+
+def test_a_first_model_is_shown_by_itself(untaught: Evaluation, dataset: LinesDataset) -> None:
+    page = shown(untaught, dataset)
+    golden = rates(untaught.of("test"))
+    assert f"Character error rate, golden test{100 * golden.cer:.1f} %" in page.text
+    low, high = golden.cer_interval
+    assert f"95 % interval {100 * low:.1f} to {100 * high:.1f}, 30 lines" in page.text
+    assert "champion" not in page.text.lower()
+    for title in ("recent corrections", "By source, golden test", "By language, recent corrections", "(unknown)"):
+        assert title in page.text
+    assert page.tags.count("svg") == 2
+
+
+def test_the_champion_stands_beside_the_challenger(
+    better: Evaluation, untaught: Evaluation, dataset: LinesDataset
+) -> None:
+    held_out = [line for line in untaught.lines if line.split != "val"]
+    page = shown(better, dataset, champion=replace(untaught, lines=held_out))
+    assert "Championsha256:" in page.text.replace(" ", "")
+    rival, mine = rates(untaught.of("test")), rates(better.of("test"))
+    assert f"champion {100 * rival.cer:.1f} %" in page.text
+    assert f"−{100 * (rival.cer - mine.cer):.1f}" in page.text
+    assert "lL30" in page.text.replace(" ", "")  # the commonest confusion on 30 golden lines
+
+
+def test_worst_and_random_lines_are_images_in_the_page(untaught: Evaluation, dataset: LinesDataset) -> None:
+    page = shown(untaught, dataset)
+    assert 46 <= len(page.images) <= 48
+    assert all(address.startswith("data:image/png;base64,") for address in page.images)
+    assert "bytes are not an image" in page.text  # the one broken line is among the worst, and says so
+    assert "line 3 of <b>" in page.text
+    assert page.tags.count("mark") > 48
+
+
+def test_the_same_evaluation_gives_the_same_page(untaught: Evaluation, dataset: LinesDataset) -> None:
+    pages = {evaluation_page(untaught, dataset=dataset, confidences=confidences(untaught)) for _ in range(2)}
+    assert len(pages) == 1
+
+
+def test_without_golden_lines_all_lines_stand_for_the_model(untaught: Evaluation, dataset: LinesDataset) -> None:
+    only_val = replace(untaught, lines=untaught.of("val"))
+    page = shown(only_val, dataset)
+    assert "Characters, all lines" in page.text
+    assert "Character error rate, validation" in page.text
+
+
+def test_an_evaluation_without_lines_is_a_page_all_the_same(untaught: Evaluation, dataset: LinesDataset) -> None:
+    page = read_offline(evaluation_page(replace(untaught, lines=[]), dataset=dataset, confidences={}))
+    assert "How well the challenger reads" in page.text
+
+
+def test_truth_and_reading_are_cut_where_they_differ() -> None:
+    truth, reading = compared("cart", "cat!")
+    assert truth == [
+        Segment(text="ca", wrong=False),
+        Segment(text="r", wrong=True),
+        Segment(text="t", wrong=False),
+        Segment(text="", wrong=True),
+    ]
+    assert reading == [
+        Segment(text="ca", wrong=False),
+        Segment(text="", wrong=True),
+        Segment(text="t", wrong=False),
+        Segment(text="!", wrong=True),
+    ]
+
+
+def test_confidence_is_compared_with_truth_in_bins() -> None:
+    bins = reliability([0.0, 0.72, 0.78, 1.0], [False, True, False, True])
+    assert bins == [
+        Bin(lines=1, confidence=0.0, right=0.0),
+        Bin(lines=2, confidence=0.75, right=0.5),
+        Bin(lines=1, confidence=1.0, right=1.0),
+    ]
+    assert calibration_error(bins) == pytest.approx(0.125)
+    assert calibration_error([]) == 0.0
+
+
+def test_curves_leave_out_what_the_epochs_lack() -> None:
+    assert curves_svg([]) == ""
+    assert curves_svg([{"epoch": 0, "loss": float("inf")}]) == ""
+    svg = curves_svg(CURVES)
+    assert "learning rate" in svg
+    assert "validation" not in svg
