@@ -5,6 +5,7 @@ its security policy says so to the browser. Values are escaped wherever they are
 """
 
 import base64
+import hashlib
 import io
 import os
 import re
@@ -116,19 +117,20 @@ def figure_svg(figure: "Figure", *, label: str = "chart") -> str:
     """
     import matplotlib as mpl
     from markupsafe import Markup, escape
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     out = io.StringIO()
     plain = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": "quillflow", "svg.fonttype": "none"}):
-        FigureCanvasSVG(figure).print_svg(out, metadata=plain)
+        figure.savefig(out, format="svg", metadata=plain)
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)  # HTML knows SVG without
-    # Several drawings share a page: only the ids that something refers to may stay.
-    referred = set(re.findall(r"#([\w-]+)", svg))
-    svg = re.sub(r' id="([\w-]+)"', lambda m: m.group(0) if m.group(1) in referred else "", svg)
+    # Several drawings share a page: only the ids that something refers to stay, under names of their own.
+    referred = set(re.findall(r"(?:url\(|href=\")#([^\")]+)", svg))
+    own = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{own}-{m[1]}"' if m[1] in referred else "", svg)
+    svg = re.sub(r"(url\(|href=\")#", rf"\g<1>#{own}-", svg)
     svg = svg.replace(_TEXT_COLOUR, "currentColor").replace(
         "<svg", f'<svg role="img" aria-label="{escape(label)}"', 1
     )

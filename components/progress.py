@@ -15,7 +15,7 @@ def say(message: str) -> None:
 
 
 class Ticker:
-    """Says how far a long count has come, at most every few seconds.
+    """Says how far a long count has come, at most every few seconds; its clock starts at the first call.
 
     Args:
         what: what is counted, such as ``reading``.
@@ -23,19 +23,22 @@ class Ticker:
         every_s: least seconds between two lines.
     """
 
-    def __init__(self, what: str, total: int, *, every_s: float = 3.0) -> None:
+    def __init__(self, what: str, total: int, *, every_s: float = 10.0) -> None:
         self._what = what
         self._total = total
         self._every_s = every_s
-        self._began = self._last = time.monotonic()
+        self._first: int | None = None
 
     def __call__(self, done: int, note: str = "") -> None:
         """Report that so many are done."""
         now = time.monotonic()
+        if self._first is None:  # what came before (loading a library, resuming) says nothing about the rate
+            self._first, self._began, self._last = done, now, now
+            return
         if now - self._last < self._every_s:
             return
         self._last = now
-        rate = done / (now - self._began)
+        rate = (done - self._first) / (now - self._began) if now > self._began else 0.0
         left = clock((self._total - done) / rate) if rate else "?"
         say(f"{self._what}: {done:,} of {self._total:,}, {rate:,.0f}/s, {left} left{note}")
 

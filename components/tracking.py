@@ -22,6 +22,8 @@ from htr.lines import LinesDataset
 
 EXPERIMENT = "quillflow"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+BUNDLE = "bundle"
+"""Folder of the bundle among a version's artifacts."""
 _PYFUNC = Path(__file__).parent / "register" / "pyfunc_model.py"
 
 
@@ -105,7 +107,7 @@ def fetch_bundle(name: str, version: str, folder: Path) -> Path:
     local = Path(
         mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=str(folder))
     )
-    return local / "artifacts" / "bundle"
+    return local / "artifacts" / BUNDLE
 
 
 def register_bundle(
@@ -116,7 +118,7 @@ def register_bundle(
     Args:
         client: of the registry.
         name: registered model.
-        bundle: its folder; it must lie in a folder named ``bundle`` after logging, whatever its name here.
+        bundle: its folder, which must be named BUNDLE.
         example: one encoded line image: MLflow reads it to prove that the model loads.
         tags: of the version.
     """
@@ -127,7 +129,7 @@ def register_bundle(
     info = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(_PYFUNC),
-        artifacts={"bundle": str(bundle)},
+        artifacts={BUNDLE: str(bundle)},
         signature=signature,
         input_example=pd.DataFrame({"image": [example]}),
         pip_requirements=["quillflow"],

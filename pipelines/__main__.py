@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--arriving", type=Path, help="lines dataset of the new hand; left out: set aside from --lines"
     )
     verb.add_argument("--seed", type=int, default=1)
-    verb.add_argument("--budget", type=int, default=12_000, help="lines shown in the first training")
+    verb.add_argument("--budget", type=int, default=10_000, help="lines shown in the first training")
     verb.add_argument("--corrections", type=int, default=160, help="lines of the new hand that get corrected")
     verb.set_defaults(handler=_loop)
 

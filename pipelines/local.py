@@ -93,8 +93,8 @@ def run_shown(
                 text = line.strip()
                 if text.startswith(MARK):
                     show(text.removeprefix(MARK))
-                elif text.startswith(ERROR_MARK):
-                    errors.append(text.removeprefix(ERROR_MARK))
+                elif text.startswith(ERROR_MARK) and text.removeprefix(ERROR_MARK) not in errors:
+                    errors.append(text.removeprefix(ERROR_MARK))  # once, however often the step was retried
         except BaseException:  # Ctrl-C included: leave no step running behind
             child.terminate()
             raise

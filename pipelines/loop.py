@@ -231,7 +231,8 @@ class Loop:
                 child.terminate()
                 raise
         if child.returncode != 0:
-            raise StepError("\n".join(told).removeprefix("error: "))
+            reasons = [line.removeprefix("error: ") for line in told if line.startswith("error: ")]
+            raise StepError("\n".join(reasons or told))
         return told
 
     def _wait_for(self, server: ModelServer, version: str, line: Line) -> None:

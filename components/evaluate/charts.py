@@ -31,9 +31,10 @@ def curves_svg(epochs: Sequence[Epoch]) -> str:
     """Return loss, validation CER and learning rate by epoch; "" where the epochs hold none of them."""
     shown = []
     for title, scale, keys in _PANELS:
-        points = [(name, _points(epochs, key, scale)) for key, name in keys]
-        if any(values for _, values in points):
-            shown.append((title, [(name, values) for name, values in points if values]))
+        lines = [(name, _points(epochs, key, scale)) for key, name in keys]
+        lines = [(name, points) for name, points in lines if points]
+        if lines:
+            shown.append((title, lines))
     if not shown:
         return ""
     figure, axes = chart(3.7 * len(shown), 2.7, columns=len(shown))

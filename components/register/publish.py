@@ -68,8 +68,8 @@ def publish(
             shutil.copyfile(file, named)
             tracking.log_file(named, "reports")
         tracking.log_metrics({f"golden_{name}": value for name, value in bundle.metrics.items()})
-        registered = tracking.register_bundle(
-            client, name=model_name, bundle=bundle.path, example=example, tags=tags
-        )
+        # MLflow keeps the folder's own name, and whoever fetches the version looks for this one.
+        logged = Path(shutil.copytree(bundle.path, Path(folder) / tracking.BUNDLE))
+        registered = tracking.register_bundle(client, name=model_name, bundle=logged, example=example, tags=tags)
         client.set_registered_model_alias(model_name, tracking.CHALLENGER, registered.version)
     return registered.version

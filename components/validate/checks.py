@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_EXAMPLES = 20
 _MAX_CANDIDATES = 2000
-_MAX_TEXT = 80
+_MAX_TEXT = 100
 """Characters of one value that are shown in an example."""
 
 

@@ -6,7 +6,7 @@ The context lives in memory, is told to send nothing anywhere, and is made anew 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,14 +19,23 @@ class Expected:
     kind: str
     """Class name, such as ``ExpectColumnValuesToBeUnique``."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    where: str | None = None
-    """Only the rows that meet this pandas query are looked at; None for all."""
+    where: "Where | None" = None
+    """Only the rows that meet it are looked at; None for all."""
 
     def __str__(self) -> str:
         columns = [str(v) for k, v in self.arguments.items() if k.startswith("column")]
         others = [f"{k}={v!a}" for k, v in self.arguments.items() if not k.startswith("column")]
-        condition = [f"where {self.where}"] if self.where else []
+        condition = [f"where {self.where.column} {self.where.operator} {self.where.value!r}"] if self.where else []
         return f"{self.kind}({', '.join(columns + others + condition)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The rows of a table whose column holds a value, or does not hold it."""
+
+    column: str
+    operator: Literal["==", "!="]
+    value: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,21 +66,21 @@ def expect(table: "pd.DataFrame", expected: Sequence[Expected]) -> list[Found]:
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the library is imported
     import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(enable=False)
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table})
     suite = gx.ExpectationSuite(name="suite")
     for number, one in enumerate(expected):
-        condition = {"row_condition": one.where, "condition_parser": "pandas"} if one.where else {}
         kind = getattr(gx.expectations, one.kind)
-        suite.add_expectation(kind(**one.arguments, **condition, meta={"number": number}))
+        suite.add_expectation(kind(**one.arguments, row_condition=_condition(one.where), meta={"number": number}))
     found: dict[int, Found] = {}
     # Results come in an order of their own; the number says which expectation one belongs to.
     for result in batch.validate(suite, result_format={"result_format": "COMPLETE"}).results:
-        number = int(result.expectation_config.meta["number"])
+        number = _number(result)
         if result.exception_info.get("raised_exception") or (not result.result and not result.success):
             raise RuntimeError(f"{expected[number]} could not be evaluated: {result.exception_info}")
         observed = result.result.get("observed_value")
@@ -82,3 +91,16 @@ def expect(table: "pd.DataFrame", expected: Sequence[Expected]) -> list[Found]:
             observed=None if observed is None else float(observed),
         )
     return [found[number] for number in range(len(expected))]
+
+
+def _condition(where: Where | None) -> Any:
+    from great_expectations.expectations.row_conditions import Column
+
+    if where is None:
+        return None
+    column = Column(where.column)
+    return column == where.value if where.operator == "==" else column != where.value
+
+
+def _number(result: Any) -> int:
+    return int(result.expectation_config.meta["number"])

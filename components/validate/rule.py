@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from components.validate.expectations import Expected
+from components.validate.expectations import Expected, Where
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,30 +27,32 @@ class Rule:
             raise ValueError(f"rule {self.name!r} expects nothing")
 
 
-def expected(kind: str, where: str | None = None, **arguments: Any) -> Expected:
+def expected(kind: str, where: Where | None = None, **arguments: Any) -> Expected:
     """Return an expectation of a Great Expectations class, for all rows or for those that meet a query."""
     return Expected(kind=kind, arguments=arguments, where=where)
 
 
-def in_set(column: str, *values: object, where: str | None = None, mostly: float = 1.0) -> Expected:
+def in_set(column: str, *values: object, where: Where | None = None, mostly: float = 1.0) -> Expected:
     """Return the expectation that a column holds nothing but these values."""
     chosen = list(values)
     return expected("ExpectColumnValuesToBeInSet", where, column=column, value_set=chosen, **_share(mostly))
 
 
 def between(
-    column: str, *, least: float | None = None, most: float | None = None, where: str | None = None
+    column: str, *, least: float | None = None, most: float | None = None, where: Where | None = None
 ) -> Expected:
     """Return the expectation that a column's numbers lie within bounds."""
-    bounds = {name: value for name, value in (("min_value", least), ("max_value", most)) if value is not None}
-    return expected("ExpectColumnValuesToBeBetween", where, column=column, **bounds)
+    return expected("ExpectColumnValuesToBeBetween", where, column=column, **_bounds(least, most))
 
 
 def lengths(column: str, *, least: int | None = None, most: int | None = None, mostly: float = 1.0) -> Expected:
     """Return the expectation that a column's texts have a length within bounds."""
-    bounds = {name: value for name, value in (("min_value", least), ("max_value", most)) if value is not None}
-    return expected("ExpectColumnValueLengthsToBeBetween", column=column, **bounds, **_share(mostly))
+    return expected("ExpectColumnValueLengthsToBeBetween", column=column, **_bounds(least, most), **_share(mostly))
 
 
-def _share(mostly: float) -> dict[str, float]:
+def _bounds(least: float | None, most: float | None) -> dict[str, Any]:
+    return {name: value for name, value in (("min_value", least), ("max_value", most)) if value is not None}
+
+
+def _share(mostly: float) -> dict[str, Any]:
     return {"mostly": mostly} if mostly < 1 else {}

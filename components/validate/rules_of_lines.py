@@ -1,6 +1,6 @@
 """Rules that look at one shard, or at one line: its fields, its text, its image."""
 
-from components.validate.expectations import Expected
+from components.validate.expectations import Expected, Where
 from components.validate.rule import Rule, between, expected, in_set, lengths
 from htr.lines import SPLITS
 
@@ -17,7 +17,7 @@ INVISIBLE = "[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uff
 _IMPORT_AGAIN = "import the dataset again; files written by other programs need a dataset.json of their own"
 
 
-def _enough_steps(where: str | None = None, *, mostly: float = 1.0) -> Expected:
+def _enough_steps(where: Where | None = None, *, mostly: float = 1.0) -> Expected:
     return expected(
         "ExpectColumnPairValuesAToBeGreaterThanB",
         where,
@@ -87,7 +87,7 @@ FIELD_RULES = (
         complaint="name their language in another way",
         detail="language {language!r}",
         remedy="write fra, eng, deu, ...; reports are broken down by it",
-        warning=expected("ExpectColumnValuesToMatchRegex", column="language", regex="^([a-z]{3})?$"),
+        warning=expected("ExpectColumnValuesToMatchRegex", column="language", regex="^(?:[a-z]{3})?$"),
     ),
 )
 
@@ -183,7 +183,7 @@ IMAGE_RULES = (
         complaint="have fewer time steps than CTC needs for their text; training leaves them out",
         detail="{steps_available:.0f} steps, needs {steps_needed}; text {text!r}",
         remedy="check that text and image belong together and that the line is not cut short",
-        error=_enough_steps('split == "train"', mostly=0.9),
+        error=_enough_steps(Where("split", "==", "train"), mostly=0.9),
         warning=_enough_steps(),
     ),
 )

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from components.validate.expectations import Where
 from components.validate.neighbours import unseen_characters
 from components.validate.rule import Rule, between, expected, in_set
 
@@ -22,8 +23,8 @@ def _there(split: str, purpose: str) -> Rule:
         promise=f"There are {split} lines: one at least, better {FEW_LINES}",
         complaint=f"split {split} holds {{observed:.0f}} lines",
         remedy=f"put more writers into split {split}: {purpose}",
-        error=expected(rows, f'split == "{split}"', min_value=1),
-        warning=expected(rows, f'split == "{split}"', min_value=FEW_LINES),
+        error=expected(rows, Where("split", "==", split), min_value=1),
+        warning=expected(rows, Where("split", "==", split), min_value=FEW_LINES),
     )
 
 
@@ -45,7 +46,7 @@ SPLIT_RULES = (
         complaint="are on a page that is in another split, too",
         detail="page {page!r} is in {page_splits}",
         remedy="move all lines of a page into one split, or give different pages different names",
-        error=in_set("page_splits", *_ONE_SPLIT, where='writer == ""'),
+        error=in_set("page_splits", *_ONE_SPLIT, where=Where("writer", "==", "")),
         warning=in_set("page_splits", *_ONE_SPLIT),
     ),
     Rule(
@@ -89,5 +90,5 @@ def coverage_rule(table: "pd.DataFrame") -> Rule:
         error=expected(
             "ExpectColumnSumToBeBetween", column="num_unseen", max_value=MAX_UNSEEN_SHARE * num_characters
         ),
-        warning=between("num_unseen", most=0, where='split != "train"'),
+        warning=between("num_unseen", most=0, where=Where("split", "!=", "train")),
     )

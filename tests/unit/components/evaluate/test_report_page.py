@@ -113,17 +113,17 @@ def test_an_evaluation_without_lines_is_a_page_all_the_same(untaught: Evaluation
 
 
 def test_truth_and_reading_are_cut_where_they_differ() -> None:
-    truth, reading = compared("cart", "cat!")
+    truth, reading = compared("carts", "cats!")
     assert truth == [
         Segment(text="ca", wrong=False),
         Segment(text="r", wrong=True),
-        Segment(text="t", wrong=False),
+        Segment(text="ts", wrong=False),
         Segment(text="", wrong=True),
     ]
     assert reading == [
         Segment(text="ca", wrong=False),
         Segment(text="", wrong=True),
-        Segment(text="t", wrong=False),
+        Segment(text="ts", wrong=False),
         Segment(text="!", wrong=True),
     ]
 
