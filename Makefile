@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 RUNS ?= runs
 SEED ?= 1
 LINES ?=
+ARRIVING ?=
 
 # uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -34,7 +35,7 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 setup: $(VENV)/.ready ## Make .venv with every locked version
 
 run: setup ## The whole loop on one machine; LINES=<lines dataset> runs it on your own lines
-	@$(BIN)/python -m pipelines loop --runs $(RUNS) --seed $(SEED) $(if $(LINES),--lines $(LINES))
+	@$(BIN)/python -m pipelines loop --runs $(RUNS) --seed $(SEED) $(if $(LINES),--lines $(LINES)) $(if $(ARRIVING),--arriving $(ARRIVING))
 
 up: setup ## MLflow's pages and the model server on the newest run's champion; Ctrl-C stops both
 	@$(BIN)/python -m pipelines up --run $(RUNS)/latest

@@ -6,4 +6,6 @@ that carries the git commit.
 
 import os
 
+GPUS = int(os.environ.get("QUILLFLOW_GPUS", "1"))
+"""GPUs that the compiled train step asks for; 0 for clusters without."""
 PIPELINE_IMAGE = os.environ.get("QUILLFLOW_IMAGE", "quillflow/pipeline:dev")

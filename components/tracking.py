@@ -3,7 +3,6 @@
 The one module under components/ that imports mlflow.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,9 +52,18 @@ def tracked_run(run_id: str = "", *, tags: Mapping[str, str] | None = None) -> I
     A given id, or the MLFLOW_RUN_ID that KFP sets, is continued; else a run is begun.
     """
     known = run_id or os.environ.get("MLFLOW_RUN_ID", "")
-    mlflow.set_experiment(EXPERIMENT)
+    _set_experiment()
     with mlflow.start_run(run_id=known or None, log_system_metrics=not known, tags=dict(tags or {})) as run:
         yield run.info.run_id
+
+
+def _set_experiment() -> None:
+    """Enter the experiment; beside a database file its artifacts lie in ``mlartifacts``, wherever we run."""
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(EXPERIMENT) is None:
+        folder = Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
+        mlflow.create_experiment(EXPERIMENT, artifact_location=folder.as_uri())
+    mlflow.set_experiment(EXPERIMENT)
 
 
 def log_dataset(dataset: LinesDataset, context: str) -> None:
@@ -110,17 +118,13 @@ def fetch_bundle(name: str, version: str, folder: Path) -> Path:
     return local / "artifacts" / BUNDLE
 
 
-def register_bundle(
-    client: mlflow.MlflowClient, *, name: str, bundle: Path, example: bytes, tags: Mapping[str, str]
-) -> Version:
+def register_bundle(*, name: str, bundle: Path, example: bytes) -> Version:
     """Log a bundle as an MLflow pyfunc from code (nothing is pickled) and register it as a new version.
 
     Args:
-        client: of the registry.
         name: registered model.
         bundle: its folder, which must be named BUNDLE.
         example: one encoded line image: MLflow reads it to prove that the model loads.
-        tags: of the version.
     """
     signature = ModelSignature(
         inputs=Schema([ColSpec("binary", "image")]),
@@ -134,9 +138,12 @@ def register_bundle(
         input_example=pd.DataFrame({"image": [example]}),
         pip_requirements=["quillflow"],
         registered_model_name=name,
-        metadata={"bundle": json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["dataset_digest"]},
     )
-    version = str(info.registered_model_version)
+    return Version(name=name, version=str(info.registered_model_version), run_id=str(info.run_id))
+
+
+def describe(client: mlflow.MlflowClient, version: Version, tags: Mapping[str, str], alias: str) -> None:
+    """Set a version's tags and point an alias to it; doing it again changes nothing."""
     for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value)
-    return Version(name=name, version=version, run_id=str(info.run_id))
+        client.set_model_version_tag(version.name, version.version, key, value)
+    client.set_registered_model_alias(version.name, alias, version.version)

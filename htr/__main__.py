@@ -1,7 +1,9 @@
 """python -m htr import | synth | train | evaluate | read."""
 
 import argparse
+import io
 import sys
+import warnings
 
 from htr import __version__, commands_data, commands_model
 from htr.errors import QuillflowError
@@ -15,6 +17,9 @@ def main(argv: list[str] | None = None) -> int:
     commands_data.add_parsers(verbs)
     commands_model.add_parsers(verbs)
     args = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # handwriting has more than the terminal's ASCII
+        sys.stdout.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         status: int = args.handler(args, print)
     except QuillflowError as error:
@@ -26,6 +31,9 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    except BrokenPipeError:  # the reader had enough: | head
+        sys.stdout = None
+        return 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
 
 _FLOOR = 1e-6
 
@@ -27,13 +30,12 @@ class Calibration:
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, z))))
 
 
-def fit(log_probs: Sequence[float], right: Sequence[bool], *, num_steps: int = 50) -> Calibration:
-    """Fit the curve by Newton's method.
+def fit(log_probs: Sequence[float], right: Sequence[bool]) -> Calibration:
+    """Fit the curve by Newton's method, each step halved until the loss falls.
 
     Args:
         log_probs: best-path log-probability of each line.
         right: whether the line was read without error.
-        num_steps: Newton steps; it converges in about ten.
     """
     if not log_probs:
         return Calibration()
@@ -42,17 +44,34 @@ def fit(log_probs: Sequence[float], right: Sequence[bool], *, num_steps: int = 5
     # Platt's targets keep the curve finite where every line is right, or none.
     high, low = (num_right + 1) / (num_right + 2), 1 / (num_wrong + 2)
     target = np.where(np.array(right, dtype=bool), high, low)
-    design = np.stack([x, np.ones_like(x)], axis=1)
-    weights = np.array([-1.0, 0.0])
-    for _ in range(num_steps):
-        p = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
-        gradient = design.T @ (p - target) + 1e-3 * weights
-        hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-3 * np.eye(2)
-        weights = weights - np.clip(np.linalg.solve(hessian, gradient), -2.0, 2.0)
-    if weights[0] > 0:  # no order to be learnt from these lines: fall back to their share of right ones
+    middle, spread = float(x.mean()), float(x.std()) or 1.0
+    slope, offset = _logistic((x - middle) / spread, target)
+    if slope > 0:  # no order to be learnt from these lines: fall back to their share of right ones
         share = float(target.mean())
         return Calibration(slope=0.0, offset=math.log(share / (1 - share)))
-    return Calibration(slope=float(weights[0]), offset=float(weights[1]))
+    return Calibration(slope=slope / spread, offset=offset - slope * middle / spread)
+
+
+def _logistic(x: Values, target: Values) -> tuple[float, float]:
+    """Return slope and offset of least logistic loss, with a trace of ridge."""
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    weights = np.zeros(2)
+
+    def loss(w: Values) -> float:
+        z = design @ w
+        return float((np.logaddexp(0, z) - target * z).sum() + 0.5e-3 * (w @ w))
+
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-(design @ weights)))
+        gradient = design.T @ (p - target) + 1e-3 * weights
+        if np.abs(gradient).max() < 1e-8 * len(x):
+            break
+        hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-3 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        while loss(weights - step) > loss(weights) and np.abs(step).max() > 1e-12:
+            step = step / 2
+        weights = weights - step
+    return float(weights[0]), float(weights[1])
 
 
 def _feature(log_prob: float) -> float:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from htr.bundle import Bundle
-from htr.errors import ImageError, OutputError
-from htr.lines import LinesDataset
+from htr.errors import DataError, ImageError, OutputError
+from htr.lines import SPLITS, LinesDataset
 from htr.recogniser import Recogniser
 
 Say = Callable[[str], None]
@@ -30,7 +30,7 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb = verbs.add_parser("evaluate", help="measure a model on a lines dataset")
     verb.add_argument("lines", type=Path, help="lines dataset")
     verb.add_argument("--bundle", type=Path, required=True)
-    verb.add_argument("--split", default="test")
+    verb.add_argument("--split", default="test", choices=SPLITS)
     verb.add_argument("--out", type=Path, help="file for the report, JSON")
     verb.set_defaults(handler=_evaluate)
 
@@ -74,6 +74,8 @@ def _evaluate(args: argparse.Namespace, say: Say) -> int:
     from htr.report import build_report
 
     found = evaluate(Recogniser.load(args.bundle), LinesDataset.open(args.lines), [args.split])
+    if not found.lines:
+        raise DataError(f"{args.lines}: no line in split {args.split!r}; choose another --split")
     for name, group in [("all", rates(found.lines)), *rates_by(found.lines, "source").items()]:
         low, high = group.cer_interval
         say(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -117,13 +117,13 @@ class LineModule(pl.LightningModule):
         self._val_loss: list[float] = []
 
     def train_dataloader(self) -> EpochBatches:
-        """Return this epoch's batches; each of several devices takes every n-th."""
-        epoch, rank, world = self.trainer.current_epoch, self.trainer.global_rank, self.trainer.world_size
-        batches = self.plan.epoch(epoch)
-        mine = batches[rank : len(batches) - len(batches) % world : world] if world > 1 else batches
+        """Return this epoch's batches."""
+        epoch = self.trainer.current_epoch
+        # Dropout draws from torch's own generator: seeded anew, a resumed epoch drops what it would have dropped.
+        torch.manual_seed(self.plan.seed * 1_000_003 + epoch)
         return EpochBatches(
             self._train_samples,
-            mine,
+            self.plan.epoch(epoch),
             geometry=self._geometry,
             seed=self.plan.seed,
             epoch=epoch,
@@ -132,10 +132,7 @@ class LineModule(pl.LightningModule):
 
     def val_dataloader(self) -> EpochBatches:
         """Return the validation lines, widest last."""
-        rank, world = self.trainer.global_rank, self.trainer.world_size
-        order = sorted(range(len(self._val_samples)), key=lambda i: self._val_samples[i].ink_HW.shape[1])[
-            rank::world
-        ]
+        order = sorted(range(len(self._val_samples)), key=lambda i: self._val_samples[i].ink_HW.shape[1])
         size = 2 * self.plan.batch_size
         batches = [order[i : i + size] for i in range(0, len(order), size)]
         return EpochBatches(self._val_samples, batches, geometry=self._geometry)
@@ -174,12 +171,8 @@ class LineModule(pl.LightningModule):
             self._errors += count_errors(truth, reading)
 
     def on_validation_epoch_end(self) -> None:
-        """Add the counts of all devices up and log the rate."""
-        counts = torch.tensor(
-            [self._errors.edits, self._errors.characters], dtype=torch.float64, device=self.device
-        )
-        counts = cast(Tensor, self.trainer.strategy.reduce(counts, reduce_op="sum"))
-        cer = float(counts[0] / counts[1].clamp(min=1))
+        """Log the rate."""
+        cer = self._errors.cer
         self.log("val_cer", cer)
         self.epoch_metrics = {
             "loss": _mean(self._train_loss),
@@ -193,7 +186,7 @@ class LineModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW with warm-up and cosine, stepped every batch."""
         optimizer = torch.optim.AdamW(self.net.parameters(), self._learning_rate, weight_decay=self._weight_decay)
-        total = self.plan.epochs * self.plan.batches_per_epoch // self.trainer.world_size
+        total = self.plan.epochs * self.plan.batches_per_epoch
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: cosine_with_warmup(step, total=total, warmup_share=self._warmup_share)
         )
@@ -226,7 +219,7 @@ class _Keeper(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._seen += len(batch.steps) * trainer.world_size
+        self._seen += len(batch.steps)
         if batch_idx % 8 == 0:
             self._tell(trainer.current_epoch, {})
 
@@ -272,11 +265,11 @@ class Fit:
         stopping = EarlyStopping("val_cer", patience=patience, mode="min")
         trainer = pl.Trainer(
             accelerator=self._accelerator,
+            devices=1,  # several would each write the bundle: not before that is built and tested
             max_epochs=self._module.plan.epochs,
             gradient_clip_val=clip_norm,
             callbacks=[keeper, stopping, checkpoint],
             reload_dataloaders_every_n_epochs=1,
-            use_distributed_sampler=False,
             num_sanity_val_steps=0,
             logger=False,
             enable_progress_bar=False,

@@ -17,7 +17,7 @@ from htr.errors import ImageError
 Grey = npt.NDArray[np.uint8]
 LineTensor = npt.NDArray[np.float32]
 
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = 8_000_000
 """A line of more pixels is refused before it is decoded (decompression bombs)."""
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 """What is decoded at all: Pillow's other decoders start programs or fail in ways of their own."""
@@ -29,7 +29,7 @@ PREPROCESSING_VERSION = 1
 class Geometry:
     """How a line is scaled before the network sees it; kept in the bundle."""
 
-    height: int = 40
+    height: int = 32
     """Pixels; every line is scaled to it, its aspect kept."""
     min_width: int = 16
     """Pixels; narrower lines are padded with paper."""
@@ -68,9 +68,8 @@ def decode(data: bytes) -> Grey:
     with _open(data) as image:
         try:
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return _to_grey(upright)
-        except (OSError, ValueError, SyntaxError, MemoryError) as error:
+            return _to_grey(_upright(image))
+        except Exception as error:  # decoders of damaged images raise whatever they like, struct.error included
             raise ImageError("undecodable", f"image is damaged: {error}; scan or export it again") from error
 
 
@@ -108,19 +107,26 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError("empty", "image has no bytes; check that the file was copied whole")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
     except Image.DecompressionBombError as error:
         raise ImageError("too_large", f"image is too large: {error}; cut it into lines first") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # the same freedom: see decode
         raise ImageError(
             "undecodable", f"bytes are not an image of a known kind; send one of {', '.join(FORMATS)}"
         ) from error
-    width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(
             "too_large",
             f"image has {width} x {height} pixels, at most {MAX_PIXELS} are read; cut it into lines",
         )
     return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a damaged EXIF block says nothing about how the camera was held
+        return image
 
 
 def _to_grey(image: Image.Image) -> Grey:
@@ -131,7 +137,7 @@ def _to_grey(image: Image.Image) -> Grey:
         "I;16L",
         "F",
     }:  # Pillow's own conversion would clip these to white
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image, dtype=np.float32)
         top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max()))
         return np.asarray(np.clip(values / top * 255.0, 0, 255), dtype=np.uint8)
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:

@@ -31,6 +31,9 @@ SHARDS = "lines"
 SPLITS = ("train", "val", "test", "recent")
 """``recent`` holds corrected lines kept back from training, so that a gate can ask about today's hands."""
 
+CORRECTIONS = "corrections"
+"""Source of lines that people corrected after the model had read them."""
+
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -128,9 +131,9 @@ class LinesDataset:
                     f"{meta}: format version {version}, this program reads {FORMAT_VERSION}; import again"
                 )
             info = DatasetInfo(**{f.name: raw[f.name] for f in fields(DatasetInfo)})
+            missing = [s["file"] for s in info.shards if not (path / s["file"]).is_file()]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{meta}: damaged ({error}); import the dataset again") from error
-        missing = [s["file"] for s in info.shards if not (path / s["file"]).is_file()]
         if missing:
             raise DataError(f"{path}: shards are missing: {missing}; import the dataset again")
         return cls(path, info)
@@ -153,7 +156,7 @@ class LinesDataset:
                     for row in batch.to_pylist():
                         if split is None or row["split"] == split:
                             yield Line(**row)
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
                 raise DataError(f"{file}: damaged shard ({error}); import the dataset again") from error
 
     def columns(self, names: Sequence[str]) -> pa.Table:

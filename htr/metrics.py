@@ -3,7 +3,7 @@
 CER is micro: all edits over all reference characters. Texts are compared in NFC, case-sensitive, spaces kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,11 +106,10 @@ def paired_bootstrap(
     return float(difference.sum() / max(1, bottom.sum())), float(low), float(high)
 
 
-def _resamples(size: int, count: int, seed: int) -> list[npt.NDArray[np.int64]]:
-    if size == 0:
-        return []
+def _resamples(size: int, count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
-    return [rng.integers(0, size, size) for _ in range(count)]
+    for _ in range(count if size else 0):
+        yield rng.integers(0, size, size)
 
 
 def edit_operations(truth: str, reading: str) -> list[tuple[str, str]]:

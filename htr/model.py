@@ -1,4 +1,4 @@
-"""The network: line tensors in, class scores out. Convolutions, two bidirectional LSTMs, one linear layer.
+"""The network: line tensors in, class scores out. Convolutions, bidirectional LSTMs, one linear layer.
 
 Shapes: B lines, H and W pixels, C channels, T = W / COLUMN_STEP time steps, K classes (class 0 is the CTC blank).
 
@@ -26,13 +26,13 @@ class ModelConfig:
 
     architecture: str = "crnn"
     """Name of the layout below; the only one so far."""
-    height: int = 40
+    height: int = 32
     """Pixels; a multiple of 8."""
     channels: tuple[int, int, int, int] = (16, 32, 64, 96)
     """Output channels of the four convolutions."""
     lstm_width: int = 128
     """Hidden units in each direction."""
-    lstm_layers: int = 2
+    lstm_layers: int = 1
     dropout: float = 0.1
     """Share of features dropped before and between the LSTMs in training, 0..1."""
 

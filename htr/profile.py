@@ -30,11 +30,11 @@ class Profile:
     contrast: float
     """Grey levels between paper and ink."""
     noise: float
-    """Median absolute difference between neighbouring paper pixels, in grey levels."""
+    """Mean absolute difference between neighbouring paper pixels, in grey levels."""
     sharpness: float
     """Steepest strokes: 99th percentile of the horizontal grey step, over the contrast."""
     slant: float
-    """Mean shear of the ink, in pixels to the right a pixel up; 0 is upright."""
+    """Balance of strokes that lean right (above 0) and left (below), -1..1; 0 is upright."""
     stroke_width: float
     """Mean horizontal run of ink, over the height."""
     num_characters: float
@@ -53,7 +53,10 @@ class Profile:
 
 
 FEATURES = tuple(f.name for f in fields(Profile))
-SCHEMA = pa.schema([pa.field(name, pa.float32(), nullable=False) for name in FEATURES])
+SCHEMA = pa.schema(
+    [pa.field(name, pa.float32(), nullable=False) for name in FEATURES],
+    metadata={"profile_version": str(PROFILE_VERSION)},
+)
 
 
 def profile(grey: Grey, log_probs_TK: Scores, path: BestPath, text: str) -> Profile:
@@ -102,7 +105,7 @@ def _run_length(is_ink_HW: np.ndarray) -> float:
 
 
 def _slant(is_ink_HW: np.ndarray) -> float:
-    """Return the shear under which strokes line up best: rows are matched with the row above, shifted."""
+    """Return which way strokes lean: how much better rows match the row above shifted right than left."""
     below, above = is_ink_HW[1:], is_ink_HW[:-1]
     best: list[float] = []
     for shift in (-1, 0, 1):  # strokes lean at most one pixel a row; finer leans show in the balance of the three

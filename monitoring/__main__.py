@@ -1,6 +1,7 @@
 """The commands ``python -m monitoring check | retrain | history``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,14 +22,17 @@ EXIT_CODES = {"quiet": 0, "drift": 3, "not_enough": 4}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 2 for an error, and with ``check --exit-code`` 3 or 4."""
-    args = _parser().parse_args(argv)
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # before Evidently is imported
     try:
+        args = _parser().parse_args(argv)
         return int(args.run(args))
     except QuillflowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    finally:
+        _flush()
 
 
 def check(args: argparse.Namespace) -> int:
@@ -80,7 +84,7 @@ def retrain(args: argparse.Namespace) -> int:
         launcher = KfpLauncher(host=args.kfp_host, package=args.package)
         launcher.check(arguments)  # before a decision is written that cannot be carried out
     decision = RetrainGuard(args.state).consider(request, launcher, arguments, announce=_print_decision)
-    if decision.outcome == "done":
+    if decision.run_id:
         print(f"run: {decision.run_id}")
     return 0
 
@@ -114,7 +118,16 @@ def _print_verdict(verdict: Verdict, out: Path) -> None:
 
 
 def _print_decision(decision: Decision) -> None:
-    print(f"{decision.decision}: {decision.reason}", flush=True)  # before the pipeline's own output
+    print(f"{decision.decision}: {decision.reason}")
+    _flush()  # before the pipeline's own output
+
+
+def _flush() -> None:
+    """Write out what was printed; where nobody reads it any more, go on without: a decision is carried out."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # what is left of it, and all that comes, is written nowhere: at exit no error either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -159,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="a parameter of the pipeline; corrections is set to --corrections unless given here",
     )
-    r.add_argument("--again", action="store_true", help="repeat a training that failed or was killed")
+    r.add_argument("--again", action="store_true", help="repeat a training, whatever came of it")
 
     h = commands.add_parser("history", help="print every decision about retraining")
     h.set_defaults(run=history)

@@ -1,7 +1,7 @@
 """The decision log: every decision about retraining, appended to ``STATE/decisions.jsonl`` and never changed.
 
-A training takes two lines: ``started`` before the pipeline is called, then ``done`` or ``failed``. Each line is on
-disk before the next thing happens. A kill can therefore leave a start without an end, which the next call sees,
+A training takes two lines: ``started`` before the pipeline is called, then ``done``, ``submitted`` or ``failed``.
+Each line is on disk before the next thing happens. A kill can therefore leave a start without an end, which the next call sees,
 or a half-written last line, which stands for something that had not happened yet and is skipped and counted.
 """
 
@@ -35,10 +35,10 @@ class Decision:
     """Why, and what to do about it, for people."""
     key: str
     """SHA-256 over champion and corrections: what one training is for."""
-    outcome: Literal["", "started", "done", "failed"] = ""
-    """Of a training. ``done``: it ran to its end here, or a cluster accepted it."""
+    outcome: Literal["", "started", "done", "submitted", "failed"] = ""
+    """Of a training. ``done``: it ran to its end here. ``submitted``: a cluster accepted it, and knows its end."""
     run_id: str = ""
-    """Known when the outcome is ``done``."""
+    """Known when the outcome is ``done`` or ``submitted``."""
 
     def to_json(self) -> str:
         """Return the line, without its end."""

@@ -82,13 +82,13 @@ def read_reference(file: Path) -> pa.Table:
     """Read a reference profile, such as a bundle's ``reference.parquet``.
 
     Raises:
-        DataError: missing, damaged, or of another profile version.
+        DataError: missing, damaged, or of another profile version or of none.
     """
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file}: not a reference profile ({error}); evaluate the model again") from error
-    version = (table.schema.metadata or {}).get(b"profile_version", str(PROFILE_VERSION).encode()).decode()
+    version = (table.schema.metadata or {}).get(b"profile_version", b"unknown").decode(errors="replace")
     if version != str(PROFILE_VERSION):
         raise DataError(f"{file}: profile version {version}, expected {PROFILE_VERSION}; evaluate the model again")
     return table

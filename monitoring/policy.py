@@ -4,8 +4,8 @@
     drift, but fewer corrections than asked for                            -> ask_for_labels
     drift and corrections that no training was started for yet             -> train
 
-What a training is for is its key: champion and corrections. One key trains once; a training that failed or was
-killed is repeated only when a person says so.
+What a training is for is its key: champion and corrections. One key trains once. A training is repeated only when
+a person says so, and then whatever came of it: what a cluster accepted may have failed there since.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class Request:
     cause: str = "drift check"
     """What asks for a decision."""
     again: bool = False
-    """A person asks to repeat a training that failed or never ended."""
+    """A person asks to repeat a training, whatever came of it."""
 
     @property
     def key(self) -> str:
@@ -65,11 +65,20 @@ def choose(request: Request, history: History, *, in_progress: bool = False) -> 
     last = history.last_training(request.key)
     if last is None:
         return "train", f"drift, and {request.num_corrections} corrected lines that this champion has not seen"
-    if last.outcome == "done":
-        return "ignore", f"these corrections were trained on already, {_when(last)}, run {last.run_id}"
-    fate = f"failed ({last.reason})" if last.outcome == "failed" else "started and never ended"
+    fate = {
+        "done": f"ended well, run {last.run_id}",
+        "submitted": f"was submitted as run {last.run_id}",
+        "failed": f"failed ({last.reason})",
+    }.get(last.outcome, "started and never ended")
     if request.again:
         return "train", f"the training of {_when(last)} {fate}; repeated on request"
+    if last.outcome == "done":
+        return "ignore", f"these corrections were trained on already, {_when(last)}, run {last.run_id}"
+    if last.outcome == "submitted":
+        return "ignore", (
+            f"a training on these corrections was submitted already, {_when(last)}, as run {last.run_id}; "
+            "if it failed on the cluster, repeat it with --again"
+        )
     return "ignore", (
         f"the training of {_when(last)} {fate}; see whether its run is still there, then repeat it with --again"
     )

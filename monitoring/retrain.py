@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from htr.errors import ServiceError, SettingsError
 from monitoring.decisions import Decision, DecisionLog
@@ -20,6 +20,10 @@ from monitoring.policy import Request, choose, remarks
 
 class Launcher(Protocol):
     """Starts the training pipeline."""
+
+    @property
+    def ends_as(self) -> Literal["done", "submitted"]:
+        """What it means when ``start`` returns: the run ended well, or a cluster accepted it."""
 
     def start(self, arguments: Mapping[str, str]) -> str:
         """Start a run and return its id; raise ServiceError when it did not start or did not succeed."""
@@ -82,7 +86,7 @@ class RetrainGuard:
                 # Not on KeyboardInterrupt: whether the run goes on is then unknown, which is what "started" says.
                 self.log.append(replace(decision, time=self._clock(), outcome="failed", reason=str(error)))
                 raise
-            ended = replace(decision, time=self._clock(), outcome="done", run_id=run_id)
+            ended = replace(decision, time=self._clock(), outcome=launcher.ends_as, run_id=run_id)
             self.log.append(ended)
             return ended
 
@@ -90,6 +94,8 @@ class RetrainGuard:
 @dataclass(frozen=True, kw_only=True)
 class LocalLauncher:
     """Runs the pipeline on this machine, to its end; its output is shown as it comes."""
+
+    ends_as: ClassVar[Literal["done"]] = "done"
 
     root: Path
     """Where the run is kept."""
@@ -110,6 +116,8 @@ class LocalLauncher:
 @dataclass(frozen=True, kw_only=True)
 class KfpLauncher:
     """Hands a compiled pipeline to Kubeflow Pipelines, and does not wait for its end."""
+
+    ends_as: ClassVar[Literal["submitted"]] = "submitted"
 
     host: str
     package: Path

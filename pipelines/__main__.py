@@ -2,27 +2,48 @@
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from htr.errors import QuillflowError, ServiceError, SettingsError
 
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+}
+"""Set unless the user set them: nothing here phones home, and models are never unpickled."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 2 a mistake that the message explains."""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, _interrupted)
+    args = _parser().parse_args(argv)
     try:
         status: int = args.handler(args)
     except QuillflowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error.filename or ''}: {error.strerror}; choose another folder", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     return status
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "--arriving", type=Path, help="lines dataset of the new hand; left out: set aside from --lines"
     )
     verb.add_argument("--seed", type=int, default=1)
-    verb.add_argument("--budget", type=int, default=10_000, help="lines shown in the first training")
+    verb.add_argument("--budget", type=int, default=8_000, help="lines shown in the first training")
     verb.add_argument("--corrections", type=int, default=160, help="lines of the new hand that get corrected")
     verb.set_defaults(handler=_loop)
 
@@ -101,7 +122,12 @@ def parameters(pairs: list[str]) -> dict[str, Any]:
 def _typed(value: str, kind: str) -> Any:
     if kind == "String":
         return value
-    return float(value) if kind == "Float" else json.loads(value)
+    if kind == "Float":
+        return float(value)
+    parsed = json.loads(value)
+    if kind == "Dict" and not isinstance(parsed, dict):
+        raise ValueError("not an object in braces")
+    return parsed
 
 
 def _compile(args: argparse.Namespace) -> int:

@@ -1,38 +1,53 @@
-"""Where every label went, between the import and the report."""
+"""Where every line went, by its id: from the import to the last report."""
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from htr.lines import LinesDataset
+from htr.lines import CORRECTIONS, LinesDataset
+
+HELD_OUT = {"val": "validated", "test": "tested", "recent": "held back as recent"}
 
 
 def account_for(
-    whole: LinesDataset, base: LinesDataset, new_hand: LinesDataset, first: dict[str, Any], summary: dict[str, Any]
+    imported: Iterable[LinesDataset],
+    outcomes: Iterable[Mapping[str, Any]],
+    served: Iterable[str],
+    *,
+    waiting: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return what became of every imported line, counted where it was used rather than where it was sent.
+    """Say what became of every line, by what the steps themselves wrote down.
 
-    Training lines are those the train step says it took or left out; held-out lines those that the report
-    holds; lines of the new hand those that were corrected or read by the server.
+    Args:
+        imported: the datasets that the loop was given.
+        outcomes: of the pipeline runs, in order: their train steps name what was learnt and left out, their
+            reports what was read.
+        served: ids of the lines that the server read.
+        waiting: ids of lines that were never sent because nothing served.
+
+    Returns:
+        ``imported`` and ``became`` as counts, and ``lost``: ids that no step accounts for.
     """
-    report = json.loads(Path(first["report"]).read_text(encoding="utf-8"))
-    curves = json.loads(Path(first["curves"]).read_text(encoding="utf-8"))
-    in_report = Counter(line["split"] for line in report["lines"])
-    taught = {n: c for n, c in curves["lines"].items() if n == "train" or n.startswith("excluded_train")}
-    became = {**taught, "validated": in_report["val"], "tested": in_report["test"]}
-    imported = len(base)
-    if whole is not base:  # the new hand was set aside from the same import
-        imported = len(whole)
-        became["arriving"] = len(new_hand)
-    if "new_hand" in summary and "second_champion" in summary:
-        arrived = summary["retraining"]["corrections"] + summary["new_hand"]["lines"]
-    else:
-        arrived = len(new_hand)
-    lost = imported - sum(became.values()) + len(new_hand) - arrived
-    return {
-        "imported": imported,
-        "quarantined": whole.info.counts["quarantined"],
-        "became": became,
-        "lost": lost,
-    }
+    places: dict[str, str] = {}
+    for outcome in outcomes:
+        for line_id, place in _used(outcome):
+            known = line_id.removeprefix(f"{CORRECTIONS}/")
+            corrected = "corrected, " if known != line_id else ""
+            places.setdefault(known, corrected + place)
+    for line_id in served:
+        places.setdefault(line_id, "read by the server only")
+    for line_id in waiting:
+        places.setdefault(line_id, "waiting")
+    ids = {row for dataset in imported for row in dataset.columns(["id"])["id"].to_pylist()}
+    became = Counter(places[line_id] for line_id in ids if line_id in places)
+    return {"imported": len(ids), "became": dict(sorted(became.items())), "lost": sorted(ids - places.keys())}
+
+
+def _used(outcome: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    curves = json.loads(Path(outcome["curves"]).read_text(encoding="utf-8"))
+    report = json.loads(Path(outcome["report"]).read_text(encoding="utf-8"))
+    yield from ((line_id, "trained") for line_id in curves["train_ids"])
+    yield from ((line["id"], HELD_OUT[line["split"]]) for line in report["lines"])
+    yield from ((line_id, f"left out: {reason}") for line_id, reason in curves["excluded"])

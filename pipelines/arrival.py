@@ -1,12 +1,13 @@
 """Someone's own lines -> lines to begin with, and lines of a hand that arrives later.
 
 Where a dataset has several sources, the smallest that is large enough is set aside whole: another collection is
-as unlike as real data gets. Else some writers are set aside, chosen by a hash of their names.
+as unlike as real data gets. Else some writers are set aside, chosen by a hash of their names; where
+writers are not known, some pages; where pages are not, some lines.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,8 @@ from pathlib import Path
 from htr.errors import DataError
 from htr.lines import Line, LinesDataset, LinesWriter
 
-LEAST_LINES = 60
-"""Fewest lines that make a hand worth noticing: some to correct, some to judge by."""
+LEAST_LINES = 120
+"""Fewest lines that make a hand: drift is judged on 100 at least, and retraining wants 50 corrected ones."""
 WRITER_SHARE = 0.15
 
 
@@ -46,28 +47,36 @@ def set_aside(dataset: LinesDataset, base: Path, arriving: Path) -> Arrival:
 
 
 def _choose(dataset: LinesDataset) -> tuple[str, Callable[[Line], bool]]:
-    rows = dataset.columns(["source", "writer", "split"]).to_pylist()
+    rows = dataset.columns(["id", "source", "writer", "page", "split"]).to_pylist()
     sizes = Counter(row["source"] for row in rows)
     for source, size in sorted(sizes.items(), key=lambda item: (item[1], item[0])):
         left = {row["split"] for row in rows if row["source"] != source}
         if size >= LEAST_LINES and {"train", "val", "test"} <= left:
             return f"source {source!r}", partial(_from_source, source)
-    writers = sorted({row["writer"] for row in rows}, key=lambda w: hashlib.sha256(w.encode()).digest())
+    counts = Counter(_hand(row) for row in rows)
+    wanted, gathered = max(LEAST_LINES, round(WRITER_SHARE * len(rows))), 0
     chosen: set[str] = set()
-    wanted = max(LEAST_LINES, round(WRITER_SHARE * len(rows)))
-    counts = Counter(row["writer"] for row in rows)
-    for writer in writers:
-        if sum(counts[w] for w in chosen) >= wanted:
+    for hand in sorted(counts, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if gathered >= wanted:
             break
-        chosen.add(writer)
-    left = {row["split"] for row in rows if row["writer"] not in chosen}
-    if len(chosen) < len(writers) and {"train", "val", "test"} <= left:
-        return f"{len(chosen)} writers", lambda line: line.writer in chosen
+        chosen.add(hand)
+        gathered += counts[hand]
+    left = {row["split"] for row in rows if _hand(row) not in chosen}
+    if gathered >= LEAST_LINES and {"train", "val", "test"} <= left:
+        return f"{len(chosen)} writers, {gathered} lines", partial(_by_hand, chosen)
     raise DataError(
-        f"{dataset.path}: {len(rows)} lines by {len(writers)} writers are too few to set a new hand of "
+        f"{dataset.path}: {len(rows)} lines by {len(counts)} writers are too few to set a new hand of "
         f"{LEAST_LINES} lines aside and keep train, val and test lines; give --arriving, or more lines"
     )
 
 
 def _from_source(source: str, line: Line) -> bool:
     return line.source == source
+
+
+def _hand(row: Mapping[str, str]) -> str:
+    return row["writer"] or row["page"] or row["id"]
+
+
+def _by_hand(chosen: set[str], line: Line) -> bool:
+    return (line.writer or line.page or line.id) in chosen

@@ -8,6 +8,7 @@ ROOT/logs/          everything that the steps printed
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ def run_shown(
     Raises:
         PipelineError: a step failed.
     """
+    root = root.resolve()  # the child runs elsewhere
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     log = root / "logs" / f"{name}-{stamp}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,13 @@ def run_shown(
     with (
         log.open("w", encoding="utf-8") as out,
         subprocess.Popen(
-            command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         ) as child,
     ):
         assert child.stdout is not None  # noqa: S101 - it was asked for above
@@ -95,8 +103,8 @@ def run_shown(
                     show(text.removeprefix(MARK))
                 elif text.startswith(ERROR_MARK) and text.removeprefix(ERROR_MARK) not in errors:
                     errors.append(text.removeprefix(ERROR_MARK))  # once, however often the step was retried
-        except BaseException:  # Ctrl-C included: leave no step running behind
-            child.terminate()
+        except BaseException:  # Ctrl-C and SIGTERM included: leave no step running behind
+            os.killpg(child.pid, signal.SIGKILL)
             raise
     if child.returncode != 0:
         reason = (
@@ -104,4 +112,14 @@ def run_shown(
         )
         raise PipelineError(f"{reason}\n(full log: {log})")
     outcome: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    if outcome["promoted"]:
+        point(root / "champion", outcome["evaluated"])
     return outcome
+
+
+def point(link: Path, target: str) -> None:
+    """Make a symbolic link point to a target, at once for whoever looks."""
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)

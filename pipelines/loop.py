@@ -5,11 +5,14 @@ them. Everything lies below RUNS/<id>; RUNS/latest points to the newest.
 """
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -21,11 +24,13 @@ from htr.metrics import ErrorCounts, count_errors
 from htr.prediction_log import read_log
 from pipelines.account import account_for
 from pipelines.arrival import set_aside
-from pipelines.local import PROJECT, default_tracking_uri, run_shown
+from pipelines.local import PROJECT, default_tracking_uri, point, run_shown
 from pipelines.server import ModelServer, Served
 from pipelines.summary import Screen, as_text
 
 MODEL = "quillflow"
+FIRST_CEILING = 0.8
+"""Golden CER that lets a first model through: high, since a few minutes show the loop, not the best model."""
 SWAP_TIMEOUT_S = 60.0
 LOG_TIMEOUT_S = 30.0
 
@@ -46,6 +51,15 @@ class Loop:
     """Lines of the new hand that are corrected; at most half of it."""
     git_commit: str
     screen: Screen
+    _outcomes: list[dict[str, Any]] = field(default_factory=list)
+    _served_ids: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.budget < 1 or self.num_corrections < 1 or self.seed < 0:
+            raise SettingsError(
+                f"--budget and --corrections must be at least 1 and --seed at least 0, "
+                f"got {self.budget}, {self.num_corrections}, {self.seed}"
+            )
 
     def run(self, *, lines: Path | None, arriving: Path | None) -> dict[str, Any]:
         """Drive the loop to its end and write ``summary.json``.
@@ -62,6 +76,8 @@ class Loop:
         """
         if arriving is not None and lines is None:
             raise SettingsError("--arriving goes with --lines")
+        for given in filter(None, (lines, arriving)):
+            LinesDataset.open(given)  # before anything is made: a mistyped path leaves no empty run behind
         root = self._new_root()
         whole, base, new_hand, what = self._data(root, lines, arriving)
         summary: dict[str, Any] = {
@@ -74,20 +90,32 @@ class Loop:
         tracking_uri = default_tracking_uri(root)
         self.screen.step("Training pipeline: validate, train, evaluate, gate, register, promote")
         first = run_shown(self._arguments(base, tracking_uri, root), root, show=self.screen.note)
+        point(self.runs / "latest", root.name)
+        self._outcomes.append(first)
         summary["first_champion"] = _champion(first)
-        _point(root / "champion", first["evaluated"])
         if first["promoted"]:
             self._served_part(root, tracking_uri, base, new_hand, first, summary)
         else:
             self.screen.note(
                 "no champion: the model reads too badly to be served; more lines or a larger --budget help"
             )
-        summary["labels"] = account_for(whole, base, new_hand, first, summary)
+        summary["labels"] = {
+            **account_for(
+                [whole] if whole is not base else [base, new_hand],
+                self._outcomes,
+                self._served_ids,
+                waiting=() if first["promoted"] else new_hand.columns(["id"])["id"].to_pylist(),
+            ),
+            "quarantined": whole.info.counts["quarantined"],
+        }
         summary["seconds"] = round(self.screen.elapsed_s, 1)
         summary["look_at"] = _look_at(root, first, tracking_uri, summary)
         (root / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding="utf-8")
         self.screen.plain("")
         self.screen.plain(as_text(summary))
+        lost = summary["labels"]["lost"]
+        if lost:
+            raise StepError(f"{len(lost)} lines were lost on the way, such as {lost[0]!r}: a fault of ours")
         return summary
 
     def _served_part(
@@ -107,14 +135,14 @@ class Loop:
         model = f"models:/{MODEL}@champion"
         with ModelServer(model=model, tracking_uri=tracking_uri, log_dir=log_dir, output=output) as server:
             self.screen.note(f"{server.url}/v1/models/htr:predict")
-            known = server.read(islice(base.lines("test"), 1000))
+            known = self._read(server, islice(base.lines("test"), 1000))
             summary["served"] = _compare_with_report(known, Path(first["report"]))
             _settled(log_dir, len(known))
             summary["drift_before"] = self._check(root / "drift-before", first, log_dir, None)
 
             self.screen.step(f"A new hand arrives: {summary['arriving']['what']}, {len(arriving)} lines")
             since = datetime.now(UTC)
-            before = server.read(arriving)
+            before = self._read(server, arriving)
             _settled(log_dir, len(known) + len(before))
             summary["drift"] = self._check(root / "drift", first, log_dir, since)
 
@@ -124,19 +152,20 @@ class Loop:
                 for line in corrected:
                     writer.add(line)
             told = self._retrain(root, tracking_uri, base, corrections, first)
-            summary["retraining"] = {"corrections": count, "told": told[-1] if told else ""}
+            summary["retraining"] = {"corrections": count, "told": told[0] if told else ""}
             result = root / "retrain" / "pipeline.json"
             if not result.is_file():
                 return
             second = json.loads(result.read_text(encoding="utf-8"))
+            self._outcomes.append(second)
             summary["second_champion"] = _champion(second)
             summary["asked_again"] = self._retrain(root, tracking_uri, base, corrections, first)[-1]
 
             self.screen.step("The server takes the new champion over, without a restart")
             if second["promoted"]:
-                _point(root / "champion", second["evaluated"])
+                point(root / "champion", second["evaluated"])
                 self._wait_for(server, str(second["version"]), unseen[0])
-            after = server.read(unseen)
+            after = self._read(server, unseen)
         summary["new_hand"] = {
             "lines": len(unseen),
             "before": _errors(before[count:]).cer,
@@ -154,7 +183,6 @@ class Loop:
         root = self.runs / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         try:
             (root / "logs").mkdir(parents=True)
-            _point(self.runs / "latest", root.name)
         except OSError as error:
             raise OutputError(
                 f"{self.runs}: cannot be written ({error.strerror}); choose another --runs"
@@ -189,6 +217,7 @@ class Loop:
             "tracking_uri": tracking_uri,
             "work": str(root / "checkpoints"),
             "settings": {"max_lines": self.budget, "seed": self.seed},
+            "cer_ceiling": FIRST_CEILING,
             "git_commit": self.git_commit,
         }
 
@@ -210,6 +239,11 @@ class Loop:
         options += ["-p", f"settings={json.dumps(settings)}"]
         return self._command("monitoring", "retrain", *options)
 
+    def _read(self, server: ModelServer, lines: Iterable[Line]) -> list[Served]:
+        served = server.read(lines)
+        self._served_ids |= {one.line.id for one in served}
+        return served
+
     def _command(self, module: str, *arguments: str | Path) -> list[str]:
         """Run ``python -m module ...``, show what it prints, and return it."""
         told: list[str] = []
@@ -220,6 +254,7 @@ class Loop:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            start_new_session=True,
         ) as child:
             assert child.stdout is not None  # noqa: S101 - it was asked for above
             try:
@@ -227,8 +262,8 @@ class Loop:
                     if line.strip():
                         told.append(line.rstrip())
                         self.screen.note(line.rstrip())
-            except BaseException:
-                child.terminate()
+            except BaseException:  # Ctrl-C and SIGTERM: what it started goes with it
+                os.killpg(child.pid, signal.SIGTERM)
                 raise
         if child.returncode != 0:
             reasons = [line.removeprefix("error: ") for line in told if line.startswith("error: ")]
@@ -243,14 +278,6 @@ class Loop:
                 return
             time.sleep(0.5)
         raise StepError(f"the server did not take version {version} over within {SWAP_TIMEOUT_S:.0f} s")
-
-
-def _point(link: Path, target: str) -> None:
-    """Make a symbolic link point to a target, at once for whoever looks."""
-    fresh = link.with_name(f".{link.name}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
-    fresh.replace(link)
 
 
 def _settled(log_dir: Path, rows: int) -> None:
@@ -287,14 +314,15 @@ def _compare_with_report(served: Sequence[Served], report: Path) -> dict[str, An
 
 
 def _look_at(root: Path, first: dict[str, Any], tracking_uri: str, summary: dict[str, Any]) -> dict[str, str]:
-    places = {
-        "MLflow": f"{tracking_uri} (make up shows it)",
-        "report": first["page"],
-        "validation": first["validation"],
-    }
-    if "drift" in summary:
-        places["drift report"] = str(root / "drift" / "drift.html")
+    """Copy the pages that people want to where they find them; return what lies where."""
+    pages = {"report": ("report-1.html", first["page"]), "validation": ("validation.html", first["validation"])}
     if "second_champion" in summary:
         second = json.loads((root / "retrain" / "pipeline.json").read_text(encoding="utf-8"))
-        places["second report"] = second["page"]
+        pages["second report"] = ("report-2.html", second["page"])
+    places = {"MLflow": f"{tracking_uri} (shown by: make up)"}
+    for name, (file, page) in pages.items():
+        shutil.copyfile(page, root / file)
+        places[name] = str(root / file)
+    if "drift" in summary:
+        places["drift report"] = str(root / "drift" / "drift.html")
     return {**places, "all facts": str(root / "summary.json")}

@@ -43,7 +43,9 @@ def as_text(summary: dict[str, Any]) -> str:
     rows: list[tuple[str, str]] = []
     first, second = summary["first_champion"], summary.get("second_champion")
     labels = summary["labels"]
-    rows.append(("lines", f"{labels['imported']:,} imported = {_sum(labels['became'])}; lost: {labels['lost']}"))
+    rows.append(
+        ("lines", f"{labels['imported']:,} imported = {_sum(labels['became'])}; lost: {len(labels['lost'])}")
+    )
     rows.append(
         ("quarantined", f"{sum(labels['quarantined'].values()):,} on import {labels['quarantined'] or ''}")
     )
@@ -59,7 +61,10 @@ def as_text(summary: dict[str, Any]) -> str:
         rows.append(
             ("served", f"{served['lines']:,} lines over HTTP, {served['same_text']:,} read as in the evaluation")
         )
-        rows.append(("known hands", f"drift verdict: {summary['drift_before']['state']}"))
+        # The reference holds these very lines: this shows that serving measures as evaluation does, no more.
+        rows.append(
+            ("same lines", f"drift verdict on what the reference holds: {summary['drift_before']['state']}")
+        )
         rows.append(("new hand", f"{summary['arriving']['what']}, {summary['arriving']['lines']:,} lines"))
         rows.append(("drift", _drift(summary["drift"])))
         rows.append(("retraining", summary["retraining"]["told"]))
@@ -89,7 +94,7 @@ def _rate(golden: dict[str, Any]) -> str:
 
 
 def _sum(became: dict[str, int]) -> str:
-    return " + ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in became.items() if count)
+    return " + ".join(f"{count:,} {name}" for name, count in became.items() if count)
 
 
 def _drift(verdict: dict[str, Any]) -> str:

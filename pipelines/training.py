@@ -15,16 +15,17 @@ that each can be run again by itself.
 
 from typing import NamedTuple
 
-from components.validate.component import validate
 from kfp import dsl
 
 from components.champion.component import champion
 from components.evaluate.component import evaluate
 from components.gate.component import gate
+from components.image import GPUS
 from components.ingest.component import ingest
 from components.promote.component import promote
 from components.register.component import register
 from components.train.component import train
+from components.validate.component import validate
 
 NAME = "quillflow-training"
 GPU = "nvidia.com/gpu"
@@ -53,7 +54,7 @@ def training(
     tracking_uri: str = "",
     work: str = "",
     settings: dict = {},  # noqa: B006 - KFP reads defaults from the signature; the body never runs with them
-    cer_ceiling: float = 0.6,
+    cer_ceiling: float = 0.5,
     margin: float = 0.01,
     held_back: float = 0.3,
     git_commit: str = "",
@@ -67,7 +68,7 @@ def training(
         tracking_uri: MLflow's address; "" takes MLFLOW_TRACKING_URI from the step's environment.
         work: folder for checkpoints, so that a killed training resumes; "" keeps them with the step's outputs.
         settings: fields of htr.train.TrainConfig that differ from their defaults.
-        cer_ceiling: golden CER that a first model may have at most, as a fraction.
+        cer_ceiling: golden CER that a first model must stay below, as a fraction.
         margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
         held_back: share of the corrections kept from training, as a fraction.
         git_commit: of the code, noted in bundle and registry.
@@ -90,9 +91,10 @@ def training(
         git_commit=git_commit,
         work=work,
     )
-    # Retried: training resumes from its checkpoint. A GPU where the node pool has one; the code runs on either.
+    # Retried: with a work folder that outlives the pod, training resumes from its checkpoint.
     taught.set_caching_options(False).set_retry(2).set_memory_limit("16Gi").set_cpu_limit("8")
-    taught.set_accelerator_type(GPU).set_accelerator_limit(1)
+    if GPUS:
+        taught.set_accelerator_type(GPU).set_accelerator_limit(GPUS)
 
     judged = evaluate(
         dataset=dataset,

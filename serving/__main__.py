@@ -20,10 +20,25 @@ from serving.served import Served, serve_bundle
 
 EPILOG = """Every other flag of KServe's model server works too, --enable_grpc, --max_threads,
 --grpc_max_receive_message_length, --ssl_certfile, --log_config_file and so on; only --workers must stay 1."""
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # models are never unpickled
+}
+"""Set where the environment does not say otherwise: nothing phones home."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve; return the exit code: 0 after an orderly stop, 2 where a setting or a service is at fault."""
+    for name, value in QUIET.items():  # before MLflow is imported, which reads them
+        os.environ.setdefault(name, value)
+    try:
+        return _main(argv)
+    finally:
+        _flush()
+
+
+def _main(argv: Sequence[str] | None) -> int:
     options, kserve_flags = _parser().parse_known_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("kserve", "uvicorn", "mlflow", "alembic"):
@@ -82,7 +97,8 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     )
 
     def announce(at: Addresses) -> None:
-        print(f"serving {reader.name} version {serve().version} at {at.url} (gRPC {at.grpc or 'off'})", flush=True)
+        print(f"serving {reader.name} version {serve().version} at {at.url} (gRPC {at.grpc or 'off'})")
+        _flush()
 
     LineServer(host=options.host, flags=flags, announce=announce).start([reader])
 
@@ -142,6 +158,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grpc_port", type=int, default=8081, help="0: any free one (default: %(default)s)")
     parser.add_argument("--model_name", default="htr", help="its name in the endpoints (default: %(default)s)")
     return parser
+
+
+def _flush() -> None:
+    """Write out what was printed; where nobody reads it any more, go on serving without."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # what is left of it, and all that comes, is written nowhere: at exit no error either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _seconds(text: str) -> float:

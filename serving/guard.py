@@ -1,7 +1,8 @@
-"""What stands between the network and KServe's endpoints: size limits, and errors that say just enough.
+"""What stands between the network and KServe's endpoints: limits, and errors that say just enough.
 
-KServe by itself takes bodies of any size, sends the text of unexpected exceptions to the client, answers malformed
-V2 bodies with a copy of them, and turns images in V2 binary tensors into an error of its own.
+KServe by itself takes bodies of any size, lets every client unload the model, sends the text of unexpected
+exceptions to the client, answers malformed V2 bodies with a copy of them, and turns images in V2 binary tensors
+into an error of its own.
 """
 
 import logging
@@ -13,9 +14,11 @@ import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from grpc_interceptor.exceptions import PermissionDenied
 from kserve import InferInput, InferRequest
 from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
 from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.v2_datamodels import InferenceRequest
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
@@ -88,6 +91,35 @@ def _v2_raw(body: bytes, length: str, model_name: str | None) -> InferRequest:
     )
 
 
+class FixedRepositoryError(PermissionDenied):  # type: ignore[misc]  # untyped
+    """A client wants to choose what is served; 403 by REST, PERMISSION_DENIED by gRPC."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            details="models are not loaded or unloaded by clients; move the registry's alias to serve another version"
+        )
+
+
+class FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]  # KServe is untyped
+    """The list of models that are served, which no client can change."""
+
+    async def load(self, model_name: str) -> None:
+        """Refuse.
+
+        Raises:
+            FixedRepositoryError: always, whatever the name.
+        """
+        raise FixedRepositoryError
+
+    async def unload(self, model_name: str) -> None:
+        """Refuse.
+
+        Raises:
+            FixedRepositoryError: always, whatever the name.
+        """
+        raise FixedRepositoryError
+
+
 class Guard:
     """ASGI middleware: refuses bodies over the limit, and answers what nothing else caught.
 
@@ -149,13 +181,15 @@ def install(app: FastAPI, limits: Limits) -> None:
                 return _refusal(error.status, error.reason)
             case ReadingFailedError():
                 return _refusal(500, str(error.details))
+            case FixedRepositoryError():
+                return _refusal(403, str(error.details))
             case RequestValidationError():
                 return _refusal(400, _first_complaint(error.errors()))
             case HTTPException():
                 return _refusal(error.status_code, str(error.detail))
         raise AssertionError(f"no answer for {type(error).__name__}")
 
-    for kind in (RequestError, ReadingFailedError, RequestValidationError, HTTPException):
+    for kind in (RequestError, ReadingFailedError, FixedRepositoryError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
     app.add_middleware(Guard, limits=limits)
 

@@ -25,9 +25,10 @@ from serving.protocol import (
     Limits,
     RequestError,
     Stamp,
-    TooLargeError,
     check_outputs,
+    check_pixels,
     choose_request_id,
+    image_refused,
     images_from_v1,
     images_from_v2,
     v1_answer,
@@ -139,13 +140,13 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
         )
 
     def _read(self, images: list[bytes], served: Served, stamp: Stamp) -> list[Reading]:
+        check_pixels(images, self._limits)
         observed: list[Observation] = []
         try:
             for observation in served.recogniser.observe(images):
                 observed.append(observation)
         except ImageError as error:
-            kind = TooLargeError if error.reason == "too_large" else RequestError
-            raise kind(f"instance {len(observed)}: {error}") from error
+            raise image_refused(error, len(observed)) from error
         self._keep(observed, stamp)
         return [observation.reading for observation in observed]
 

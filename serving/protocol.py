@@ -20,7 +20,8 @@ from typing import Any
 from kserve import InferInput, InferOutput
 from kserve.errors import InvalidInput
 
-from htr.errors import DataError
+from htr.errors import DataError, ImageError
+from htr.image import probe
 from htr.recogniser import Reading
 
 MIB = 1024 * 1024
@@ -36,6 +37,8 @@ class Limits:
     max_images: int = 64
     max_image_bytes: int = 10 * MIB
     """One encoded image."""
+    max_pixels: int = 40_000_000
+    """Of all images of one request together, which bounds the seconds of processor time that it can cost."""
     max_body_bytes: int = 64 * MIB
     """One HTTP request; gRPC has KServe's ``--grpc_max_receive_message_length``."""
 
@@ -131,6 +134,38 @@ def images_from_v2(inputs: Sequence[InferInput], limits: Limits) -> list[bytes]:
     if len(values) != shape[0]:
         raise RequestError(f'input "{INPUT_NAME}": shape says {shape[0]} images, its data holds {len(values)}')
     return [_v2_image(value, at, limits) for at, value in enumerate(values)]
+
+
+def check_pixels(images: Sequence[bytes], limits: Limits) -> None:
+    """Check how many pixels the images of a request have together, from their headers alone.
+
+    Raises:
+        RequestError: one of them is no image, or too large.
+        TooLargeError: all of them together are.
+    """
+    num_pixels = 0
+    for at, image in enumerate(images):
+        try:
+            width, height = probe(image)
+        except ImageError as error:
+            raise image_refused(error, at) from error
+        num_pixels += width * height
+        if num_pixels > limits.max_pixels:
+            raise TooLargeError(
+                f"the images up to instance {at} have {num_pixels} pixels, at most {limits.max_pixels} are read a "
+                "request; send them in several requests or smaller"
+            )
+
+
+def image_refused(error: ImageError, at: int) -> RequestError:
+    """Return what the client is told about an image that cannot be read.
+
+    Args:
+        error: what is wrong with it.
+        at: its place in the request, from 0.
+    """
+    kind = TooLargeError if error.reason == "too_large" else RequestError
+    return kind(f"instance {at}: {error}")
 
 
 def v1_answer(readings: Sequence[Reading], stamp: Stamp) -> dict[str, Any]:

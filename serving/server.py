@@ -17,7 +17,7 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 
 from htr.errors import ServiceError
 from serving.addresses import Addresses, netloc
-from serving.guard import LineDataPlane
+from serving.guard import FixedRepository, LineDataPlane
 from serving.predictor import LineReader
 
 _MESSAGE_LENGTHS = ("max_send_message_length", "max_receive_message_length")
@@ -47,6 +47,7 @@ class LineServer(ModelServer):  # type: ignore[misc]  # KServe is untyped
             ssl_keyfile=flags.ssl_keyfile,
         )
         self.dataplane = LineDataPlane(model_registry=self.registered_models)
+        self.model_repository_extension = FixedRepository(model_registry=self.registered_models)
         self._host = host
         self._flags = flags
         self._announce = announce

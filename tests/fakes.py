@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +24,14 @@ class RecordingLauncher:
 
     Args:
         behave: called at every start; what it raises, the service raises.
+        ends_as: what a start that returns means.
     """
 
-    def __init__(self, behave: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, behave: Callable[[], None] = lambda: None, *, ends_as: Literal["done", "submitted"] = "done"
+    ) -> None:
         self.behave = behave
+        self.ends_as = ends_as
         self.started: list[dict[str, str]] = []
 
     def start(self, arguments: Mapping[str, str]) -> str:

@@ -56,7 +56,7 @@ def compare(
     pq.write_table(profile_table(mine.lines), reference)
     amend_bundle(bundle, evaluated, {REFERENCE: reference.getvalue()}, calibration=calibration, metrics=metrics)
     report.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    confidences = {line.id: calibration.confidence(line.log_prob) for line in mine.lines}
+    confidences = {line.id: calibration.confidence(line.log_prob) for line in mine.lines if line.profile}
     epochs = json.loads(curves.read_text(encoding="utf-8"))["epochs"]
     write_page(page, evaluation_page(mine, dataset=lines, confidences=confidences, champion=rival, curves=epochs))
     shown = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items())

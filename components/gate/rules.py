@@ -1,6 +1,6 @@
 """Evaluation report -> decision, by stated rules. Pure: the same report always gives the same decision.
 
-    first    no champion: promote when the golden CER is at most a ceiling
+    first    no champion: promote when the golden CER is below a ceiling
     recent   corrected lines were held back: promote when better on them, and not worse than a margin on the
              golden test and on any subset of it
     golden   nothing recent: promote when better on the golden test by more than the margin
@@ -51,7 +51,7 @@ def decide(report: dict[str, Any], *, cer_ceiling: float, margin: float) -> Deci
 
     Args:
         report: as htr.report builds it.
-        cer_ceiling: golden CER that a first model may have at most, as a fraction.
+        cer_ceiling: golden CER that a first model must stay below, as a fraction.
         margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
 
     Raises:
@@ -82,14 +82,14 @@ def decide(report: dict[str, Any], *, cer_ceiling: float, margin: float) -> Deci
 
 def _first(golden: dict[str, Any], ceiling: float) -> Decision:
     cer, (low, high) = golden["cer"], golden["cer_interval"]
-    passed = cer <= ceiling
+    passed = cer < ceiling
     check = Check(
         name="golden",
         passed=passed,
         lines=golden["lines"],
         difference=cer - ceiling,
         interval=(low - ceiling, high - ceiling),
-        wanted=f"CER at most {ceiling:.1%}",
+        wanted=f"CER below {ceiling:.1%}",
     )
     reason = f"no champion yet; golden CER {cer:.1%} against a ceiling of {ceiling:.1%}"
     return Decision(promote=passed, rule="first", reason=reason, checks=[check])

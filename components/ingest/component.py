@@ -15,8 +15,10 @@ def ingest(lines: str, corrections: str, held_back: float, dataset: dsl.Output[d
     from htr.lines import LinesDataset
 
     with errors_shown():
-        extra = LinesDataset.open(corrections) if corrections else None
-        info = merge(LinesDataset.open(lines), extra, Path(dataset.path), held_back=held_back)
+        base, extra = LinesDataset.open(lines), LinesDataset.open(corrections) if corrections else None
+        for given in filter(None, (base, extra)):
+            given.verify()  # here and not later: what is merged gets digests of its own
+        info = merge(base, extra, Path(dataset.path), held_back=held_back)
     dataset.metadata.update({"digest": info.digest, "num_lines": info.num_lines})
     say(f"ingest: {info.num_lines:,} lines, {info.counts['split']}")
     return info.digest

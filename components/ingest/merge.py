@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from htr.lines import DatasetInfo, Line, LinesDataset, LinesWriter
-
-CORRECTIONS = "corrections"
+from htr.errors import SettingsError
+from htr.lines import CORRECTIONS, DatasetInfo, Line, LinesDataset, LinesWriter
 
 
 def merge(lines: LinesDataset, corrections: LinesDataset | None, out: Path, *, held_back: float) -> DatasetInfo:
@@ -25,9 +24,12 @@ def merge(lines: LinesDataset, corrections: LinesDataset | None, out: Path, *, h
         held_back: share of the corrections that training must not see, 0..1.
 
     Raises:
+        SettingsError: a share outside 0..1.
         DataError: an id occurs twice.
         OutputError: the folder cannot be written.
     """
+    if not 0.0 <= held_back < 1.0:
+        raise SettingsError(f"held_back must be at least 0 and less than 1, got {held_back}")
     with LinesWriter(out) as writer:
         for line in lines.lines():
             writer.add(line)

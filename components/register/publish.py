@@ -32,7 +32,7 @@ def publish(
         files: artifact name -> file; ``decision.json`` must be among them.
 
     Returns:
-        The new version. A bundle that was registered before by the same run gives its old version back.
+        The version. A run registers one version only: asked again, it gives that one back.
 
     Raises:
         ServiceError: MLflow is away or refuses.
@@ -57,19 +57,18 @@ def publish(
         tempfile.TemporaryDirectory() as folder,
     ):
         known = [
-            found
+            tracking.Version(name=model_name, version=str(found.version), run_id=run_id)
             for found in client.search_model_versions(f"name = '{model_name}'")
-            if found.tags.get("bundle_digest") == bundle.digest and found.run_id == run_id
+            if found.run_id == run_id
         ]
-        if known:
-            return str(known[0].version)
         for name, file in files.items():
             named = Path(folder) / name
             shutil.copyfile(file, named)
             tracking.log_file(named, "reports")
-        tracking.log_metrics({f"golden_{name}": value for name, value in bundle.metrics.items()})
+        tracking.log_metrics({f"final_{name}": value for name, value in bundle.metrics.items()})
         # MLflow keeps the folder's own name, and whoever fetches the version looks for this one.
         logged = Path(shutil.copytree(bundle.path, Path(folder) / tracking.BUNDLE))
-        registered = tracking.register_bundle(client, name=model_name, bundle=logged, example=example, tags=tags)
-        client.set_registered_model_alias(model_name, tracking.CHALLENGER, registered.version)
-    return registered.version
+        version = known[0] if known else tracking.register_bundle(name=model_name, bundle=logged, example=example)
+        # Also for a known one: a try that was killed may have stopped between the version and its tags.
+        tracking.describe(client, version, tags, tracking.CHALLENGER)
+    return version.version

@@ -8,6 +8,7 @@ from typing import Any
 
 from components import tracking
 from components.progress import Ticker, clock, say
+from components.train.record import Record
 from htr.bundle import MANIFEST, Bundle
 from htr.errors import SettingsError
 from htr.lines import LinesDataset
@@ -31,7 +32,7 @@ def train_recorded(
         dataset: lines dataset.
         champion: bundle to start from; an empty folder for none.
         out: folder for the challenger's bundle.
-        curves: file for the per-epoch metrics, JSON.
+        curves: file for the per-epoch metrics and for what became of every line, JSON.
         settings: fields of TrainConfig that differ from their defaults.
         tracking_uri: MLflow's; "" takes the environment's.
         git_commit: noted in bundle and run.
@@ -47,29 +48,39 @@ def train_recorded(
     config = training_config(settings)
     base = Bundle.open(champion) if (champion / MANIFEST).is_file() else None
     lines = LinesDataset.open(dataset)
-    epochs: list[dict[str, float]] = []
+    folder = Path(work) if work else out.parent / "checkpoints"
+    record = Record.of(folder, lines.digest, _flat(config), base.digest if base else "")
     show = _Show()
 
     def on_progress(progress: Progress) -> None:
         show(progress)
         if progress.metrics:
-            epochs.append({"epoch": progress.epoch, **progress.metrics})
+            record.add({"epoch": progress.epoch, **progress.metrics})
             tracking.log_metrics(progress.metrics, step=progress.epoch)
 
-    with tracking.service(tracking_uri), tracking.tracked_run(tags={"git_commit": git_commit}) as run_id:
-        tracking.log_dataset(lines, "training")
-        tracking.log_params(_flat(config) | {"base": base.digest if base else "none"})
+    tags = {"git_commit": git_commit}
+    with tracking.service(tracking_uri), tracking.tracked_run(record.run_id, tags=tags) as run_id:
+        if run_id != record.run_id:
+            tracking.log_dataset(lines, "training")
+            tracking.log_params(_flat(config) | {"base": base.digest if base else "none"})
+            record.begin(run_id)
         result = train(
             lines,
             out,
             config,
-            work=Path(work) if work else out.parent / "checkpoints",
+            work=folder,
             base=base,
             git_commit=git_commit,
             on_progress=on_progress,
         )
         tracking.log_metrics({f"lines_{name}": float(n) for name, n in result.lines.items()})
-    curves.write_text(json.dumps({"epochs": epochs, "lines": result.lines}), encoding="utf-8")
+    content = {
+        "epochs": record.epochs,
+        "lines": result.lines,
+        "train_ids": result.train_ids,
+        "excluded": result.excluded,
+    }
+    curves.write_text(json.dumps(content), encoding="utf-8")
     resumed = f", resumed at epoch {result.resumed_at_epoch}" if result.resumed_at_epoch else ""
     say(f"train: {result.epochs} epochs{resumed}, validation CER {result.validation_cer:.1%}")
     return run_id
@@ -87,6 +98,9 @@ def training_config(settings: Mapping[str, Any]) -> TrainConfig:
         raise SettingsError(f"unknown training settings {unknown}; known: {sorted(known)}")
     whole = {name for name, kind in known.items() if kind in (int, "int")}
     try:
+        broken = sorted(name for name in whole & set(settings) if settings[name] != int(settings[name]))
+        if broken:
+            raise SettingsError(f"training settings {broken} must be whole numbers, got {dict(settings)}")
         return TrainConfig(**{k: int(v) if k in whole else v for k, v in settings.items()})
     except (TypeError, ValueError) as error:
         raise SettingsError(f"training settings {dict(settings)}: {error}") from error

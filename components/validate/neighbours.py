@@ -6,13 +6,15 @@ Each function adds columns to the lines table of `components.validate.tables`.
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from htr.lines import CORRECTIONS
+
 if TYPE_CHECKING:
     import pandas as pd
 
-CORRECTIONS = "corrections"
-"""Source of corrected lines; their writers are meant to be on both sides of the split."""
 _APART = ("train", "val", "test")
-"""Splits that must not share a hand; ``recent`` is there to ask about hands that training has met."""
+"""Splits that must not share a hand; ``recent`` is there to ask about hands that training has met.
+
+Corrected lines are exempt for the same reason: their writers are meant to be on both sides."""
 
 
 def add_coverage(table: "pd.DataFrame") -> None:

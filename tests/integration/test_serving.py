@@ -4,8 +4,11 @@ import asyncio
 import base64
 import io
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +20,22 @@ import httpx
 import numpy as np
 import pytest
 from kserve import InferenceGRPCClient, InferInput, InferRequest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 from PIL import Image
 
 from htr.prediction_log import read_log
 from htr.recogniser import Recogniser
 from tests.conftest import line_png
-from tests.servers import ModelRegistry, RunningServer, model_server, refused_start, untaught_bundle, wait_until
+from tests.servers import (
+    ROOT,
+    ModelRegistry,
+    RunningServer,
+    model_server,
+    refused_start,
+    untaught_bundle,
+    wait_until,
+)
 
 V1 = "/v1/models/htr:predict"
 V2 = "/v2/models/htr/infer"
@@ -151,9 +164,24 @@ def test_grpc_refuses_a_bad_image_with_the_same_reason(site: Site) -> None:
     assert refused.value.details().startswith("instance 1: bytes are not an image")
 
 
-def poster() -> bytes:
+@pytest.mark.parametrize("verb", ["load", "unload"])
+@pytest.mark.parametrize("model", ["htr", "nobody"])
+def test_no_client_can_take_the_model_away(site: Site, verb: str, model: str) -> None:
+    refused = site.http.post(f"/v2/repository/models/{model}/{verb}")
+    assert refused.status_code == 403
+    assert re.fullmatch(r"models are not loaded .* alias .*", refused.json()["error"])
+    kind = {"load": messages.RepositoryModelLoadRequest, "unload": messages.RepositoryModelUnloadRequest}[verb]
+    with grpc.insecure_channel(site.server.grpc) as channel, pytest.raises(grpc.RpcError) as error:
+        getattr(GRPCInferenceServiceStub(channel), f"RepositoryModel{verb.capitalize()}")(kind(model_name=model))
+    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert error.value.details() == refused.json()["error"]
+    assert site.http.get("/v2/models/htr/ready").status_code == 200
+    assert site.http.post(V1, json=v1(IMAGES[0])).status_code == 200
+
+
+def poster(width: int = 8000, height: int = 6000) -> bytes:
     out = io.BytesIO()
-    Image.new("1", (8000, 6000)).save(out, "PNG")
+    Image.new("1", (width, height)).save(out, "PNG")
     return out.getvalue()
 
 
@@ -176,6 +204,8 @@ BAD_REQUESTS = [
     (V1, v1(*IMAGES[:1] * 65), 413, "65 images in one request, at most 64"),
     (V1, v1(bytes(10 * 1024 * 1024 + 1)), 413, "instance 0: image has 10485761 bytes"),
     (V1, v1(poster()), 413, "instance 0: image .*pixels"),
+    (V1, v1(*[poster(4000, 2000)] * 6), 413, "the images up to instance 5 have 48000000 pixels, at most 40000000"),
+    (V2, v2(*[poster(4000, 2000)] * 6), 413, "the images up to instance 5 have 48000000 pixels, at most 40000000"),
     (V2, b"{", 400, "the body is not JSON"),
     (V2, b"null", 400, "not a V2 request"),
     (V2, {}, 400, "not a V2 request: inputs: Field required"),
@@ -286,6 +316,36 @@ def test_at_sigterm_requests_in_flight_are_answered_and_every_reading_is_in_the_
     assert {row["request_id"] for row in rows.to_pylist()} == set(ids)
     assert set(rows["model_version"].to_pylist()) == {server.version}
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_server_whose_output_nobody_reads_goes_on_serving(tiny_bundle: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "serving", "--bundle", str(tiny_bundle), "--grpc_port", "0"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (tmp_path / "stderr").open("w") as stderr:
+        server = subprocess.Popen(
+            [*command, "--http_port", str(port)], cwd=ROOT, stdout=writing, stderr=stderr, text=True
+        )
+    os.close(writing)
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/v2/models/htr/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_until(answers, timeout_s=60)
+        server.terminate()
+        assert server.wait(timeout=40) == 0
+    finally:
+        server.kill()
+        server.wait()
+    told = (tmp_path / "stderr").read_text()
+    assert "BrokenPipe" not in told
+    assert "Traceback" not in told
 
 
 def test_what_cannot_work_is_one_message_and_exit_code_2(tiny_bundle: Path, tmp_path: Path) -> None:

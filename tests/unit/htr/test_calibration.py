@@ -36,3 +36,14 @@ def test_an_order_turned_round_falls_back_to_the_share_of_right_lines() -> None:
 
 def test_nothing_to_fit_gives_the_default() -> None:
     assert fit([], []) == Calibration()
+
+
+@pytest.mark.parametrize("scale", [0.0, 3.0, 5.0])
+def test_the_mean_confidence_is_the_share_of_right_lines_at_any_scale(scale: float) -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        log_probs = -np.exp(rng.normal(scale, 1, 400))
+        right = rng.random(400) < 1 / (1 + np.exp(np.log(-log_probs) - scale - 2))
+        curve = fit(log_probs.tolist(), right.tolist())
+        mean = np.mean([curve.confidence(p) for p in log_probs])
+        assert mean == pytest.approx(right.mean(), abs=0.01)

@@ -107,3 +107,26 @@ def test_extreme_sizes_give_tensors_within_bounds(size: tuple[int, int]) -> None
 
 def test_the_fingerprint_tells_geometries_apart() -> None:
     assert Geometry().fingerprint() == Geometry().fingerprint() != Geometry(height=48).fingerprint()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP"])
+def test_flipped_bytes_never_escape_as_another_error(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = (
+        encoded(grey_line(), kind, exif=exif) if kind in {"JPEG", "PNG", "WEBP"} else encoded(grey_line(), kind)
+    )
+    for _ in range(400):
+        data = bytearray(whole)
+        for place in rng.integers(0, min(len(data), 400), 3):
+            data[place] = rng.integers(0, 256)
+        try:
+            assert decode(bytes(data)).ndim == 2
+        except ImageError as error:
+            assert error.reason in {"undecodable", "too_large"}
+
+
+def test_a_damaged_exif_block_does_not_cost_the_image() -> None:
+    whole = encoded(grey_line(), "JPEG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x02")
+    assert decode(whole).shape == np.asarray(grey_line()).shape

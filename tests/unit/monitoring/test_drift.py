@@ -136,11 +136,14 @@ def test_a_verdict_that_contradicts_itself_or_is_of_another_version_is_refused(t
             read_verdict(tmp_path / VERDICT)
 
 
-def test_a_reference_of_another_profile_version_is_refused(tmp_path: Path) -> None:
+def test_a_reference_of_another_profile_version_or_of_none_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "reference.parquet"
-    pq.write_table(REFERENCE.replace_schema_metadata({"profile_version": "99"}), file)
-    with pytest.raises(DataError, match="profile version 99"):
-        read_reference(file)
+    pq.write_table(REFERENCE, file)
+    assert read_reference(file).equals(REFERENCE)
+    for metadata, said in ({"profile_version": "99"}, "99"), ({"other": "1"}, "unknown"), (None, "unknown"):
+        pq.write_table(REFERENCE.replace_schema_metadata(metadata), file)
+        with pytest.raises(DataError, match=rf"profile version {said}, expected 1; evaluate the model again"):
+            read_reference(file)
     file.write_bytes(b"not Parquet")
     with pytest.raises(DataError, match=r"reference\.parquet"):
         read_reference(file)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -186,14 +187,17 @@ def test_retrain_asks_for_labels_then_trains_once_and_history_tells(
     assert piped == f"pipeline got run --root runs {given}"
     assert run.startswith("run: local-")
 
-    assert main(retrain(tmp_path, *local, "--again")) == 0
+    assert main(retrain(tmp_path, *local)) == 0
     assert capfd.readouterr().out.startswith("ignore: these corrections were trained on already")
+    assert main(retrain(tmp_path, *local, "--again")) == 0
+    assert re.match(r"train: the training of .* ended well.*; repeated on request\n", capfd.readouterr().out)
 
     assert main(["history", "--state", str(tmp_path / "state")]) == 0
     told = [line.split("  ")[1] for line in capfd.readouterr().out.splitlines()]
     assert told[:2] == ["ask_for_labels", "train (started)"]
     assert told[2].startswith("train (done local-")
-    assert told[3:] == ["ignore"]
+    assert told[3:5] == ["ignore", "train (started)"]
+    assert told[5].startswith("train (done local-")
 
 
 @pytest.mark.usefixtures("champion", "verdict")
@@ -230,6 +234,81 @@ def test_a_wrong_package_or_none_is_refused_before_anything_is_decided(
     assert "--kfp-host needs --package" in capsys.readouterr().err
     assert not runs
     assert not (tmp_path / "state").exists()
+
+
+def unread(*words: str, folder: Path) -> tuple[int, str]:
+    """Run the program into a pipe that nobody reads; return exit code and stderr."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "monitoring", *words],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.usefixtures("champion", "corrections", "verdict")
+def test_output_that_nobody_reads_changes_nothing_of_what_is_done(tmp_path: Path) -> None:
+    write_pipelines(tmp_path, "Path('began').touch()")
+    assert unread(*retrain(tmp_path, "--local-root", "runs"), folder=tmp_path) == (0, "")
+    assert (tmp_path / "began").exists()
+    for _ in range(2):
+        assert unread("history", "--state", "state", folder=tmp_path) == (0, "")
+    lines = (tmp_path / "state" / "decisions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["outcome"] for line in lines] == ["started", "done"]
+    assert unread("--help", folder=tmp_path) == (0, "")
+
+
+@pytest.mark.filterwarnings("ignore:This client only works:FutureWarning")
+@pytest.mark.usefixtures("champion", "corrections", "verdict")
+def test_a_run_that_kubeflow_accepted_is_called_submitted(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with kfp_server() as (host, runs):
+        kubeflow = ["--kfp-host", host, "--package", str(package)]
+        assert main(retrain(tmp_path, *kubeflow)) == 0
+        assert capsys.readouterr().out.endswith("run: run-1\n")
+        assert main(retrain(tmp_path, *kubeflow)) == 0
+        assert "submitted already" in capsys.readouterr().out
+        assert main(retrain(tmp_path, *kubeflow, "--again")) == 0
+        assert capsys.readouterr().out.endswith("run: run-2\n")
+    assert len(runs) == 2
+    assert main(["history", "--state", str(tmp_path / "state")]) == 0
+    assert "train (submitted run-1)" in capsys.readouterr().out
+
+
+def test_telemetry_is_off_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = ["history", "--state", str(tmp_path)]
+    monkeypatch.setenv("DO_NOT_TRACK", "0")
+    main(words)
+    assert os.environ["DO_NOT_TRACK"] == "0"
+    monkeypatch.delenv("DO_NOT_TRACK")
+    main(words)
+    assert os.environ["DO_NOT_TRACK"] == "1"
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    from kfp import compiler, dsl
+
+    @dsl.component(base_image="python:3.11-slim", install_kfp_package=False)
+    def note(corrections: str) -> str:
+        return corrections
+
+    @dsl.pipeline(name="training")
+    def training(corrections: str = "") -> None:
+        note(corrections=corrections)
+
+    compiler.Compiler().compile(training, str(tmp_path / "training.yaml"))
+    return tmp_path / "training.yaml"
 
 
 @pytest.mark.usefixtures("champion", "corrections", "verdict")

@@ -1,10 +1,11 @@
 import json
+import re
 import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -135,9 +136,35 @@ def test_a_training_that_failed_or_was_killed_is_repeated_only_on_request(
     assert said in refused.reason
     assert "--again" in refused.reason
     assert not launcher.started
-    assert guard(tmp_path).consider(request(again=True), launcher, {}).outcome == "done"
-    assert guard(tmp_path).consider(request(again=True), launcher, {}).decision == "ignore"
+    repeated = guard(tmp_path).consider(request(again=True), launcher, {})
+    assert repeated.outcome == "done"
+    assert said in repeated.reason
+    assert "repeated on request" in repeated.reason
+    assert guard(tmp_path).consider(request(), launcher, {}).decision == "ignore"
     assert len(launcher.started) == 1
+
+
+@pytest.mark.parametrize(
+    ("ends_as", "said"),
+    [
+        ("done", "trained on already, .*, run run-1"),
+        ("submitted", "submitted already, .*, as run run-1; .*--again"),
+    ],
+)
+def test_a_training_that_was_handed_over_or_ended_well_is_repeated_only_on_request(
+    tmp_path: Path, ends_as: Literal["done", "submitted"], said: str
+) -> None:
+    launcher = RecordingLauncher(ends_as=ends_as)
+    first = guard(tmp_path).consider(request(), launcher, {})
+    assert (first.outcome, first.run_id) == (ends_as, "run-1")
+    refused = guard(tmp_path).consider(request(), launcher, {})
+    assert refused.decision == "ignore"
+    assert re.search(said, refused.reason)
+    assert len(launcher.started) == 1
+    repeated = guard(tmp_path).consider(request(again=True), launcher, {})
+    assert (repeated.outcome, repeated.run_id) == (ends_as, "run-2")
+    assert re.search("the training of .* run run-1; repeated on request", repeated.reason)
+    assert guard(tmp_path).consider(request(), launcher, {}).decision == "ignore"
 
 
 def test_a_killed_training_is_mentioned_when_other_corrections_train(tmp_path: Path) -> None:
@@ -204,7 +231,7 @@ def test_no_sequence_of_calls_starts_two_runs_for_one_key_unasked(sequence: list
                 outcome = guard(Path(folder)).consider(asked, launcher, {}).outcome
             except (QuillflowError, KilledError):
                 outcome = "failed"
-            assert not (launcher.started and asked.key in done), "a training that ended well is never repeated"
+            assert not (launcher.started and started[asked.key] and not again), "only a person repeats a training"
             started[asked.key] += len(launcher.started)
             asked_again[asked.key] += again
             if outcome == "done":
@@ -267,7 +294,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_kubeflow_gets_one_run_with_typed_parameters(package: Path) -> None:
     given = {"lines": "s3://b/7", "corrections": "12", "epochs": "10", "rate": "1e-3", "quick": "true"}
     with kfp_server() as (host, runs):
-        assert KfpLauncher(host=host, package=package, experiment="nightly").start(given) == "run-1"
+        launcher = KfpLauncher(host=host, package=package, experiment="nightly")
+        assert launcher.start(given) == "run-1"
+        assert launcher.ends_as == "submitted"
     (run,) = runs
     expected = {"lines": "s3://b/7", "corrections": "12", "epochs": 10, "rate": 0.001, "quick": True}
     assert run["runtime_config"]["parameters"] == expected

@@ -45,3 +45,12 @@ def test_too_few_lines_are_an_error_that_leaves_nothing_behind(tmp_path: Path) -
     with pytest.raises(DataError, match="too few"):
         set_aside(whole, tmp_path / "base", tmp_path / "new")
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
+
+
+def test_lines_without_writers_pages_or_sources_can_still_be_set_aside(tmp_path: Path) -> None:
+    with LinesWriter(tmp_path / "d") as writer:
+        for n in range(400):
+            writer.add(make_line("text", n, source="", writer="", page="", split=SPLITS[n % 4]))
+    aside = set_aside(LinesDataset.open(tmp_path / "d"), tmp_path / "base", tmp_path / "new")
+    assert aside.arriving_lines == LEAST_LINES
+    assert aside.base_lines == 400 - LEAST_LINES

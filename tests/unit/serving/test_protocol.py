@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kserve import InferInput
 
+from htr.image import probe
 from htr.recogniser import Reading
 from serving.protocol import (
     Limits,
@@ -14,12 +15,14 @@ from serving.protocol import (
     Stamp,
     TooLargeError,
     check_outputs,
+    check_pixels,
     choose_request_id,
     images_from_v1,
     images_from_v2,
     v1_answer,
     v2_outputs,
 )
+from tests.conftest import line_png
 
 SMALL = Limits(max_images=3, max_image_bytes=100)
 
@@ -166,6 +169,22 @@ def test_the_first_sane_request_id_is_kept_and_others_are_replaced() -> None:
     fresh = choose_request_id("<script>")
     assert len(fresh) == 36
     assert fresh != choose_request_id("<script>")
+
+
+def test_the_pixels_of_all_images_together_are_limited_from_their_headers_alone() -> None:
+    limits = Limits(max_pixels=1000)
+    image = line_png("abc", height=16)
+    width, height = probe(image)
+    num_fitting = 1000 // (width * height)
+    headers_only = image[:64]  # a decoder would refuse it
+    check_pixels([headers_only] * num_fitting, limits)
+    with pytest.raises(
+        TooLargeError, match=f"up to instance {num_fitting} have .* at most 1000 .*several requests"
+    ):
+        check_pixels([image] * (num_fitting + 5), limits)
+    with pytest.raises(RequestError, match=r"^instance 1: bytes are not an image") as refused:
+        check_pixels([image, b"no image"], limits)
+    assert refused.value.status == 400
 
 
 def test_limits_below_one_are_impossible() -> None:
