@@ -31,8 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    finally:
-        _flush()
 
 
 def check(args: argparse.Namespace) -> int:
@@ -57,7 +55,7 @@ def check(args: argparse.Namespace) -> int:
     )
     _print_verdict(verdict, args.out)
     if wanted and not len(current) and (others := len(read_log(args.log, since=args.since))):
-        print(f"The log holds {others} readings by other models; --all-models compares them too.")
+        _say(f"The log holds {others} readings by other models; --all-models compares them too.")
     return EXIT_CODES[verdict.state] if args.exit_code else 0
 
 
@@ -85,7 +83,7 @@ def retrain(args: argparse.Namespace) -> int:
         launcher.check(arguments)  # before a decision is written that cannot be carried out
     decision = RetrainGuard(args.state).consider(request, launcher, arguments, announce=_print_decision)
     if decision.run_id:
-        print(f"run: {decision.run_id}")
+        _say(f"run: {decision.run_id}")
     return 0
 
 
@@ -97,36 +95,35 @@ def history(args: argparse.Namespace) -> int:
     for decision in found.decisions:
         outcome = " ".join(word for word in (decision.outcome, decision.run_id) if word)
         what = f"{decision.decision} ({outcome})" if outcome else decision.decision
-        print(f"{decision.time.isoformat(timespec='seconds')}  {what}  [{decision.key[:12]}]  {decision.reason}")
+        _say(f"{decision.time.isoformat(timespec='seconds')}  {what}  [{decision.key[:12]}]  {decision.reason}")
     if found.skipped:
-        print(f"skipped half-written lines: {', '.join(map(str, found.skipped))}")
+        _say(f"skipped half-written lines: {', '.join(map(str, found.skipped))}")
     if not found.decisions:
-        print("no decisions yet")
+        _say("no decisions yet")
     return 0
 
 
 def _print_verdict(verdict: Verdict, out: Path) -> None:
     rows = f"{verdict.rows} readings against {verdict.reference_rows} of the reference"
     if verdict.state == "not_enough":
-        print(f"not enough: {rows}; {verdict.rows_wanting} more make a verdict. {out / VERDICT}")
+        _say(f"not enough: {rows}; {verdict.rows_wanting} more make a verdict. {out / VERDICT}")
         return
     number = f"{len(verdict.drifted)} of {len(verdict.features)} features drifted"
-    print(f"{verdict.state}: {number}, {rows}, alpha {verdict.alpha:g}. {out / VERDICT}, {out / PAGE}")
+    _say(f"{verdict.state}: {number}, {rows}, alpha {verdict.alpha:g}. {out / VERDICT}, {out / PAGE}")
     for f in verdict.drifted:
         medians = f"{f.reference_median:.4g} -> {f.current_median:.4g}"
-        print(f"  {f.name:<22} p {f.p_value:<9.2g} median {medians:<22} {f.direction}")
+        _say(f"  {f.name:<22} p {f.p_value:<9.2g} median {medians:<22} {f.direction}")
 
 
 def _print_decision(decision: Decision) -> None:
-    print(f"{decision.decision}: {decision.reason}")
-    _flush()  # before the pipeline's own output
+    _say(f"{decision.decision}: {decision.reason}")  # at once: before the pipeline's own output
 
 
-def _flush() -> None:
-    """Write out what was printed; where nobody reads it any more, go on without: a decision is carried out."""
+def _say(text: str) -> None:
+    """Print a line at once; where nobody reads on, go on without: what was decided is carried out all the same."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # what is left of it, and all that comes, is written nowhere: at exit no error either
+        print(text, flush=True)
+    except BrokenPipeError:  # what is left of it, and all that comes, is written nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,8 +1,9 @@
 """The decision log: every decision about retraining, appended to ``STATE/decisions.jsonl`` and never changed.
 
 A training takes two lines: ``started`` before the pipeline is called, then ``done``, ``submitted`` or ``failed``.
-Each line is on disk before the next thing happens. A kill can therefore leave a start without an end, which the next call sees,
-or a half-written last line, which stands for something that had not happened yet and is skipped and counted.
+Each line is on disk before the next thing happens. A kill can therefore leave a start without an end, which the
+next call sees, or a half-written last line, which stands for something that had not happened yet and is skipped
+and counted.
 """
 
 import fcntl

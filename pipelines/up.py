@@ -56,11 +56,11 @@ def up(run: Path, *, mlflow_port: int, http_port: int, grpc_port: int, show: Cal
     logs.mkdir(exist_ok=True)
     serving = ["--model", "models:/quillflow@champion", "--tracking-uri", uri]
     serving += ["--log-dir", str(run / "prediction-log")]
+    pages = ["server", "--backend-store-uri", uri, "--host", HOST, "--workers", "1"]
     services = [
         Service(
             name="MLflow",
-            command=("mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--workers", "1")
-            + ("--port", str(mlflow_port)),
+            command=("mlflow", *pages, "--port", str(mlflow_port)),
             port=mlflow_port,
             health="/health",
             shown=f"MLflow:       http://{HOST}:{mlflow_port}  (models, runs, reports)",

@@ -32,13 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve; return the exit code: 0 after an orderly stop, 2 where a setting or a service is at fault."""
     for name, value in QUIET.items():  # before MLflow is imported, which reads them
         os.environ.setdefault(name, value)
-    try:
-        return _main(argv)
-    finally:
-        _flush()
-
-
-def _main(argv: Sequence[str] | None) -> int:
     options, kserve_flags = _parser().parse_known_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("kserve", "uvicorn", "mlflow", "alembic"):
@@ -97,8 +90,7 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     )
 
     def announce(at: Addresses) -> None:
-        print(f"serving {reader.name} version {serve().version} at {at.url} (gRPC {at.grpc or 'off'})")
-        _flush()
+        _say(f"serving {reader.name} version {serve().version} at {at.url} (gRPC {at.grpc or 'off'})")
 
     LineServer(host=options.host, flags=flags, announce=announce).start([reader])
 
@@ -160,11 +152,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _flush() -> None:
-    """Write out what was printed; where nobody reads it any more, go on serving without."""
+def _say(text: str) -> None:
+    """Print a line at once; where nobody reads it, go on serving."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # what is left of it, and all that comes, is written nowhere: at exit no error either
+        print(text, flush=True)
+    except BrokenPipeError:  # what is left of it, and all that comes, is written nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -96,7 +96,7 @@ class FixedRepositoryError(PermissionDenied):  # type: ignore[misc]  # untyped
 
     def __init__(self) -> None:
         super().__init__(
-            details="models are not loaded or unloaded by clients; move the registry's alias to serve another version"
+            details="models are not loaded or unloaded by clients; move the registry's alias to serve another one"
         )
 
 
