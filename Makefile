@@ -28,8 +28,9 @@ help: ## List the verbs
 $(VENV)/.ready: pyproject.toml requirements.lock
 	@rm -f $@
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (2 GB; about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]' --constraint requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]' --constraint requirements.lock
 	@touch $@
 
 setup: $(VENV)/.ready ## Make .venv with every locked version
@@ -50,7 +51,7 @@ lint: setup ## Style, types, who imports whom
 
 test: setup ## All tests, with coverage
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(TESTS)
 
 format: setup ## Rewrite the code in the project's style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

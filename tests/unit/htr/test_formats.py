@@ -1,0 +1,359 @@
+"""Every format that one process writes and another reads, held against a golden file of the same version.
+
+A change of a format needs a new version number, and that a golden file of its own, since the old ones stay as they
+are: ``python -m tests.unit.htr.test_formats`` writes those that are missing and touches no other.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import components.gate.rules as gate
+import htr.bundle
+import htr.lines
+import htr.prediction_log
+import htr.profile
+import htr.report
+import monitoring.decisions
+import monitoring.verdict
+from htr.alphabet import Alphabet
+from htr.bundle import MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, write_bundle
+from htr.calibration import Calibration
+from htr.errors import QuillflowError
+from htr.evaluate import Evaluation, ReadLine, profile_table
+from htr.image import Geometry
+from htr.lines import Line, LinesDataset, LinesWriter
+from htr.metrics import count_errors
+from htr.prediction_log import log_row, read_log
+from htr.profile import FEATURES, Profile
+from htr.report import build_report, read_report
+from monitoring.decisions import Decision, DecisionLog
+from monitoring.drift import read_reference
+from monitoring.verdict import VERDICT, FeatureDrift, Verdict, read_verdict, write_verdict
+from serving.prediction_log import PredictionLog
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+PROFILE = Profile(**{name: number / 4 for number, name in enumerate(FEATURES)})
+TEXTS = {"test": ("two", "two", "tow"), "recent": ("Zoé 9", "Zoé", "")}
+"""Split -> truth, reading of the challenger, reading of the champion."""
+
+
+def write_lines(path: Path) -> None:
+    with LinesWriter(path) as writer:
+        for number, (split, text) in enumerate((("train", "one"), ("val", "deux, 2 £"), ("test", "Zoé"))):
+            known = {"writer": f"w{number}", "page": "p1", "language": ("eng", "fra", "")[number]}
+            image = f"image {number}".encode()
+            line = Line(
+                id=f"line-{number}", image=image, text=text, source="s", split=split, width=30, height=20, **known
+            )
+            writer.add(line)
+        writer.quarantine("line-3", "empty_text", "row 4")
+
+
+def write_a_bundle(path: Path) -> None:
+    reference = pa.BufferOutputStream()
+    pq.write_table(
+        profile_table(evaluation("challenger").lines), reference, compression="zstd", write_statistics=False
+    )
+    bundle = Bundle(
+        path=path,
+        architecture={"architecture": "crnn", "height": 32, "channels": [16, 32, 64, 96]},
+        alphabet=Alphabet("Zaé 9"),
+        geometry=Geometry(height=32, min_width=16, max_width=2048, column_step=4),
+        calibration=Calibration(slope=-1.5, offset=0.25),
+        metrics={"cer": 0.125},
+        dataset_digest="sha256:d",
+        git_commit="abc1234",
+        base_digest="sha256:b",
+        trained_lines=7,
+    )
+    files = {WEIGHTS: b"weights", ONNX: b"network", REFERENCE: reference.getvalue().to_pybytes()}
+    write_bundle(bundle, files)
+
+
+def write_prediction_log(path: Path) -> None:
+    log = PredictionLog(path, clock=lambda: NOON)
+    reading = {"model_version": "3", "bundle_digest": "sha256:b", "confidence": 0.75}
+    for number in (1, 0):
+        at = NOON + timedelta(microseconds=number)
+        log.append([log_row(PROFILE, time=at, request_id=f"r{number}", position=number, **reading)])
+    log.close()
+    (file,) = path.iterdir()
+    file.rename(path / "20260102T120000.000000Z-1-0.parquet")  # it was named by the process
+
+
+def evaluation(who: str) -> Evaluation:
+    lines = []
+    for number, (split, (truth, *readings)) in enumerate(TEXTS.items()):
+        text = readings[who == "champion"]
+        known = {"id": f"line-{number}", "split": split, "source": "s", "language": "fra", "truth": truth}
+        errors = count_errors(truth, text)
+        lines.append(ReadLine(**known, reading=text, log_prob=-0.5, errors=errors, profile=PROFILE))
+    return Evaluation(bundle_digest=f"sha256:{who}", dataset_digest="sha256:d", lines=lines)
+
+
+def write_report(path: Path) -> None:
+    path.write_text(
+        json.dumps(build_report(evaluation("challenger"), evaluation("champion")), separators=(",", ":"))
+    )
+
+
+def write_decision(path: Path) -> None:
+    report = build_report(evaluation("challenger"), evaluation("champion"))
+    path.write_text(json.dumps(gate.decide(report, cer_ceiling=0.5, margin=0.01).to_dict()))
+
+
+def write_a_verdict(path: Path) -> None:
+    slant = FeatureDrift(
+        name="slant", p_value=0.001, threshold=0.005, drifted=True, reference_median=0.5, current_median=0.25
+    )
+    verdict = Verdict(
+        state="drift", rows=150, rows_wanting=0, reference_rows=300, min_rows=100, alpha=0.01,
+        since=NOON, until=NOON + timedelta(hours=1), bundle_digest="sha256:b", features=(slant,),
+    )  # fmt: skip
+    write_verdict(verdict, path, page=None)
+
+
+def write_decisions(path: Path) -> None:
+    times = {"since": NOON.isoformat(), "until": None}
+    verdict = {"state": "drift", "rows": 150, **times, "bundle_digest": "sha256:b", "drifted": ["slant"]}
+    asked = {"cause": "drift check", "verdict": verdict, "key": "k" * 64}
+    for choice, outcome, run_id in (("ask_for_labels", "", ""), ("train", "started", ""), ("train", "done", "r1")):
+        decision = Decision(**asked, time=NOON, decision=choice, reason="because", outcome=outcome, run_id=run_id)
+        DecisionLog(path).append(decision)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format, and how to write and read what its golden file holds."""
+
+    golden: Path
+    version: int
+    write: Callable[[Path], None]
+    read: Callable[[Path], Any]
+    versioned: str
+    """The file that names the version, below the golden path; "" where that is a file."""
+
+
+def _format(
+    name: str, version: int, write: Callable[[Path], None], read: Callable[[Path], Any], versioned: str
+) -> Format:
+    stem, dot, suffix = name.partition(".")
+    golden = GOLDEN / f"{stem}-{version}{dot}{suffix}"
+    return Format(golden=golden, version=version, write=write, read=read, versioned=versioned)
+
+
+def read_decision(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+FORMATS = {
+    "lines dataset": _format("lines", htr.lines.FORMAT_VERSION, write_lines, LinesDataset.open, "dataset.json"),
+    "bundle": _format("bundle", htr.bundle.FORMAT_VERSION, write_a_bundle, Bundle.open, MANIFEST),
+    "prediction log": _format(
+        "prediction-log", htr.prediction_log.FORMAT_VERSION, write_prediction_log, read_log, ""
+    ),
+    "report": _format("report.json", htr.report.FORMAT_VERSION, write_report, read_report, ""),
+    "gate decision": _format("decision.json", gate.FORMAT_VERSION, write_decision, read_decision, ""),
+    "drift verdict": _format(
+        "drift",
+        monitoring.verdict.FORMAT_VERSION,
+        write_a_verdict,
+        lambda path: read_verdict(path / VERDICT),
+        VERDICT,
+    ),
+    "retraining decisions": _format(
+        "decisions",
+        monitoring.decisions.FORMAT_VERSION,
+        write_decisions,
+        lambda path: DecisionLog(path).read(),
+        "decisions.jsonl",
+    ),
+}
+
+
+def shape(value: Any) -> Any:
+    """Return names and types in place of values; lists of equal things count once."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return sorted({json.dumps(shape(inner), sort_keys=True) for inner in value})
+    return type(value).__name__
+
+
+def described(path: Path) -> dict[str, Any]:
+    """Return what a file, or a folder of files, is made of."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    found: dict[str, Any] = {}
+    for file in files:
+        name = str(file.relative_to(path))
+        if file.suffix == ".parquet":
+            schema = pq.read_schema(file)
+            columns = [(field.name, str(field.type), field.nullable) for field in schema]
+            name = str(Path(name).with_stem("*"))  # names of log files hold a time and a process
+            found[name] = {"columns": columns, "metadata": schema.metadata}
+        elif file.suffix == ".json":
+            found[name] = shape(json.loads(file.read_text()))
+        elif file.suffix == ".jsonl":
+            found[name] = shape([json.loads(line) for line in file.read_text().splitlines()])
+        elif file.suffix == ".csv":
+            found[name] = file.read_text().splitlines()[0]
+        else:
+            found[name] = "bytes"
+    return found
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_todays_writer_writes_what_the_golden_file_of_its_version_holds(name: str, tmp_path: Path) -> None:
+    one = FORMATS[name]
+    assert one.golden.exists(), f"version {one.version} of the {name} has no golden file; see the top of this file"
+    one.write(tmp_path / one.golden.name)
+    assert described(tmp_path / one.golden.name) == described(one.golden), "a new format needs a new version"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_golden_file_names_its_version(name: str) -> None:
+    one = FORMATS[name]
+    if name == "prediction log":
+        (file,) = one.golden.iterdir()
+        assert pq.read_schema(file).metadata == {
+            b"format_version": str(one.version).encode(),
+            b"profile_version": str(htr.profile.PROFILE_VERSION).encode(),
+        }
+    else:
+        first = (one.golden / one.versioned).read_text().splitlines()
+        text = first[0] if one.versioned.endswith(".jsonl") else "\n".join(first)
+        assert json.loads(text)["format_version"] == one.version
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "gate decision"])
+def test_a_reader_refuses_another_version_and_names_it(name: str, tmp_path: Path) -> None:
+    one = FORMATS[name]
+    copy = tmp_path / one.golden.name
+    if one.golden.is_dir():
+        shutil.copytree(one.golden, copy)
+    else:
+        shutil.copyfile(one.golden, copy)
+    if name == "prediction log":
+        (file,) = copy.iterdir()
+        table = pq.read_table(file)
+        pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"format_version": b"99"}), file)
+    else:
+        text = (copy / one.versioned).read_text()
+        (copy / one.versioned).write_text(re.sub(r'"format_version": ?\d+', '"format_version": 99', text))
+    with pytest.raises(QuillflowError, match="99"):
+        one.read(copy)
+
+
+def test_the_golden_lines_read_as_they_were_written() -> None:
+    dataset = LinesDataset.open(FORMATS["lines dataset"].golden)
+    dataset.verify()  # the digest that was computed then is the one that is computed now
+    assert dataset.digest == "sha256:2296cacbf8c40d0501bc37739ab2f4991acf66627552f4f2ecf9c4f0cda51f29"
+    assert dataset.info.alphabet == " ,2Zdenoux£é"
+    assert dataset.info.counts == {
+        "split": {"test": 1, "train": 1, "val": 1},
+        "source": {"s": 3},
+        "language": {"": 1, "eng": 1, "fra": 1},
+        "quarantined": {"empty_text": 1},
+    }
+    assert [shard["num_lines"] for shard in dataset.info.shards] == [3]
+    (line,) = dataset.lines("val")
+    assert (line.id, line.text, line.image) == ("line-1", "deux, 2 £", b"image 1")
+    assert (line.writer, line.page, line.language, line.source) == ("w1", "p1", "fra", "s")
+    assert (line.width, line.height) == (30, 20)
+
+
+def test_the_golden_bundle_reads_as_it_was_written() -> None:
+    bundle = Bundle.open(FORMATS["bundle"].golden)
+    assert bundle.geometry == Geometry(height=32, min_width=16, max_width=2048, column_step=4)
+    assert bundle.geometry.fingerprint() == "3d886546b3e2d3fd"
+    assert bundle.alphabet.characters == Alphabet("Zaé 9").characters
+    assert bundle.calibration == Calibration(slope=-1.5, offset=0.25)
+    assert bundle.architecture == {"architecture": "crnn", "height": 32, "channels": [16, 32, 64, 96]}
+    assert (bundle.metrics, bundle.trained_lines) == ({"cer": 0.125}, 7)
+    assert (bundle.dataset_digest, bundle.git_commit, bundle.base_digest) == ("sha256:d", "abc1234", "sha256:b")
+    assert set(bundle.files) == {WEIGHTS, ONNX, REFERENCE}
+    reference = read_reference(bundle.path / REFERENCE)
+    assert reference.column_names == list(FEATURES)
+    assert [row["slant"] for row in reference.to_pylist()] == [PROFILE.slant] * 2
+
+
+def test_the_golden_prediction_log_reads_as_it_was_written() -> None:
+    rows = read_log(FORMATS["prediction log"].golden).to_pylist()
+    assert [row["request_id"] for row in rows] == ["r0", "r1"]  # by time
+    first, second = rows
+    assert first["time"] == NOON
+    assert (second["position"], second["model_version"], second["bundle_digest"]) == (1, "3", "sha256:b")
+    assert second["confidence"] == 0.75
+    assert {name: second[name] for name in FEATURES} == {name: getattr(PROFILE, name) for name in FEATURES}
+
+
+def test_the_golden_report_gives_the_figures_it_was_made_from() -> None:
+    report = read_report(FORMATS["report"].golden)
+    assert report["challenger"]["bundle_digest"] == "sha256:challenger"
+    golden, recent = (report["challenger"]["splits"][split] for split in ("test", "recent"))
+    assert (golden["cer"], golden["exact_match"], golden["lines"]) == (0.0, 1.0, 1)
+    assert (recent["cer"], recent["wer"], recent["by_source"]["s"]["characters"]) == (0.4, 0.5, 5)
+    assert report["champion"]["splits"]["recent"]["cer"] == 1.0
+    assert [(line["edits"], line["champion_edits"]) for line in report["lines"]] == [(0, 2), (2, 5)]
+    decision = gate.decide(report, cer_ceiling=0.5, margin=0.01)
+    assert (decision.rule, decision.promote) == ("recent", True)
+
+
+def test_the_golden_gate_decision_says_what_was_decided_and_why() -> None:
+    decision = read_decision(FORMATS["gate decision"].golden)
+    assert (decision["promote"], decision["rule"]) == (True, "recent")
+    assert [(check["name"], check["passed"], check["lines"]) for check in decision["checks"]] == [
+        ("recent", True, 1),
+        ("golden", True, 1),
+    ]
+    assert decision["reason"].startswith("recent CER -60.0%")
+
+
+def test_the_golden_verdict_reads_as_it_was_written() -> None:
+    verdict = read_verdict(FORMATS["drift verdict"].golden / VERDICT)
+    assert (verdict["state"], verdict["rows"], verdict["bundle_digest"]) == ("drift", 150, "sha256:b")
+    assert datetime.fromisoformat(verdict["until"]) - datetime.fromisoformat(verdict["since"]) == timedelta(
+        hours=1
+    )
+    (feature,) = verdict["features"]
+    assert (feature["name"], feature["drifted"], feature["direction"]) == ("slant", True, "lower")
+
+
+def test_the_golden_decisions_read_as_they_were_written() -> None:
+    history = DecisionLog(FORMATS["retraining decisions"].golden).read()
+    assert history.skipped == ()
+    assert [(one.decision, one.outcome) for one in history.decisions] == [
+        ("ask_for_labels", ""),
+        ("train", "started"),
+        ("train", "done"),
+    ]
+    last = history.last_training("k" * 64)
+    assert last is not None
+    assert (last.time, last.run_id, last.verdict["drifted"]) == (NOON, "r1", ["slant"])
+
+
+def _write_missing() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=GOLDEN) as folder:
+        for one in FORMATS.values():
+            if not one.golden.exists():
+                fresh = Path(folder) / one.golden.name
+                one.write(fresh)
+                fresh.replace(one.golden)
+
+
+if __name__ == "__main__":
+    _write_missing()
