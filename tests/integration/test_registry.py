@@ -226,7 +226,7 @@ def test_an_mlflow_that_is_away_is_named_within_seconds(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(ServiceError) as caught:
         fetch_champion("quillflow", "http://127.0.0.1:1", tmp_path / "champion")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 20
     message = str(caught.value)
     assert message.startswith("MLflow at http://127.0.0.1:1: ")
     assert "Traceback" not in message

@@ -1,0 +1,85 @@
+"""The commands train, evaluate and read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from htr.__main__ import main
+from htr.bundle import Bundle
+from htr.lines import LinesWriter
+from htr.recogniser import Recogniser
+from tests.conftest import line_png, make_line
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    files = [tmp_path / "b.png", tmp_path / "a.png"]
+    for n, file in enumerate(files):
+        file.write_bytes(line_png(f"some text {n}", seed=n))
+    return files
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    with LinesWriter(tmp_path / "lines") as writer:
+        for n in range(12):
+            writer.add(make_line("one two", n, split=("train", "train", "val", "test")[n % 4]))
+    return tmp_path / "lines"
+
+
+def test_read_answers_in_the_order_given(
+    tiny_bundle: Path, images: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [str(file) for file in images]
+    wanted = [reading.text for reading in Recogniser.load(tiny_bundle).read(file.read_bytes() for file in images)]
+    assert main(["read", "--bundle", str(tiny_bundle), *names, "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert [(a["file"], a["text"]) for a in answers] == list(zip(names, wanted, strict=True))
+    assert main(["read", "--bundle", str(tiny_bundle), *names]) == 0
+    assert capsys.readouterr().out.splitlines() == wanted
+
+
+def test_one_bad_file_is_named_and_does_not_spoil_the_others(
+    tiny_bundle: Path, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"nonsense")
+    files = [str(images[0]), str(tmp_path / "bad.png"), str(tmp_path / "missing.png"), str(images[1])]
+    assert main(["read", "--bundle", str(tiny_bundle), "--json", *files]) == 2
+    told = capsys.readouterr()
+    answers = json.loads(told.out)
+    assert [a["text"] is None for a in answers] == [False, True, True, False]
+    assert [line.split(": ")[1] for line in told.err.splitlines()] == files[1:3]
+
+
+def test_training_then_evaluating_through_the_commands(
+    lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, report = tmp_path / "b", tmp_path / "report.json"
+    assert main(["train", str(lines), "--out", str(bundle), "--max-lines", "12"]) == 0
+    assert Bundle.open(bundle).trained_lines == 6
+    assert main(["evaluate", str(lines), "--bundle", str(bundle), "--out", str(report)]) == 0
+    assert "all: 3 lines, CER" in capsys.readouterr().out
+    assert json.loads(report.read_text())["challenger"]["splits"]["test"]["lines"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "{lines}", "--out", "{lines}"], "already there"),
+        (["train", "{lines}", "--out", "{tmp}/x", "--max-lines", "0"], "max_lines must be within"),
+        (["train", "{tmp}", "--out", "{tmp}/x"], "not a lines dataset"),
+        (["evaluate", "{lines}", "--bundle", "{bundle}", "--split", "recent"], "no line in split 'recent'"),
+        (["evaluate", "{lines}", "--bundle", "{bundle}", "--out", "{tmp}/no/where"], "cannot be written"),
+        (["read", "{tmp}/a.png", "--bundle", "{tmp}"], "not a model bundle"),
+    ],
+)
+def test_a_mistake_ends_in_one_message(
+    words: list[str], told: str, lines: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"lines": lines, "tmp": tmp_path, "bundle": tiny_bundle}
+    assert main([word.format(**places) for word in words]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert told in message
+    assert not (tmp_path / "x").exists()
