@@ -136,6 +136,7 @@ class ModelRegistry:
         code = self.folder / "model_code.py"
         code.write_text(MODEL_CODE)
         mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)  # a step run in this process before may have named another
         try:
             with mlflow.start_run(experiment_id=self.experiment):
                 info = mlflow.pyfunc.log_model(
@@ -147,6 +148,7 @@ class ModelRegistry:
                 )
         finally:
             mlflow.set_tracking_uri(None)
+            mlflow.set_registry_uri(None)
         return str(info.registered_model_version)
 
     def point(self, alias: str, version: str) -> None:
