@@ -89,7 +89,7 @@ class BiLstm(nn.Module):
         self.forwards = nn.LSTM(inputs, width, batch_first=True)
         self.backwards = nn.LSTM(inputs, width, batch_first=True)
 
-    def forward(self, features_BTC: Tensor, reversal_BT1: Tensor | None) -> Tensor:  # noqa: D102 - ditto
+    def forward(self, features_BTC: Tensor, reversal_BT1: Tensor | None) -> Tensor:  # noqa: D102 - see the class
         ahead, _ = self.forwards(features_BTC)
         back, _ = self.backwards(_reversed(features_BTC, reversal_BT1))
         return torch.cat([ahead, _reversed(back, reversal_BT1)], dim=2)
