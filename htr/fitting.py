@@ -202,7 +202,7 @@ class _Keeper(Callback):
         self._on_progress = on_progress
         self.best_cer = math.inf
         self.best_epoch = -1
-        self.first_epoch = 0
+        self.first_epoch: int | None = None
         self._began = time.monotonic()
         self._seen = 0
 
@@ -235,7 +235,7 @@ class _Keeper(Callback):
     def _tell(self, epoch: int, metrics: dict[str, float]) -> None:
         elapsed = max(1e-6, time.monotonic() - self._began)
         shown = self._module.plan.total_lines // self._module.plan.epochs
-        self._on_progress(self.first_epoch * shown + self._seen, self._seen / elapsed, epoch, metrics)
+        self._on_progress((self.first_epoch or 0) * shown + self._seen, self._seen / elapsed, epoch, metrics)
 
 
 class Fit:
@@ -280,7 +280,8 @@ class Fit:
         # Tensors and plain values only: a checkpoint is never allowed to run code.
         trainer.fit(self._module, ckpt_path=last if last.is_file() else None, weights_only=True)
         self.best_cer, self.epochs = keeper.best_cer, trainer.current_epoch
-        return keeper.first_epoch
+        # Killed after its last epoch, a run has nothing left to train and never starts.
+        return trainer.current_epoch if keeper.first_epoch is None else keeper.first_epoch
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,8 +9,6 @@ ROOT/logs/          everything that the steps printed
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +16,7 @@ from typing import Any
 
 from components.progress import ERROR_MARK, MARK
 from htr.errors import QuillflowError
-
-PROJECT = Path(__file__).resolve().parent.parent
+from pipelines.children import PROJECT, run_module
 
 
 class PipelineError(QuillflowError):
@@ -68,48 +65,23 @@ def run_shown(
     log = root / "logs" / f"{name}-{stamp}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     result = root / f"{name}.json"
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines",
-        "run",
-        "--in-process",
-        "--root",
-        str(root),
-        "--result",
-        str(result),
-    ]
+    command = ["pipelines", "run", "--in-process", "--root", str(root), "--result", str(result)]
     for key, value in arguments.items():
         command += ["-p", f"{key}={json.dumps(value) if isinstance(value, dict) else value}"]
     errors: list[str] = []
-    with (
-        log.open("w", encoding="utf-8") as out,
-        subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        ) as child,
-    ):
-        assert child.stdout is not None  # noqa: S101 - it was asked for above
-        try:
-            for line in child.stdout:
-                out.write(line)
-                text = line.strip()
-                if text.startswith(MARK):
-                    show(text.removeprefix(MARK))
-                elif text.startswith(ERROR_MARK) and text.removeprefix(ERROR_MARK) not in errors:
-                    errors.append(text.removeprefix(ERROR_MARK))  # once, however often the step was retried
-        except BaseException:  # Ctrl-C and SIGTERM included: leave no step running behind
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
-    if child.returncode != 0:
-        reason = (
-            "\n".join(errors) if errors else f"a step failed for a reason of its own (exit {child.returncode})"
-        )
+    with log.open("w", encoding="utf-8") as out:
+
+        def on_line(line: str) -> None:
+            out.write(line)
+            text = line.strip()
+            if text.startswith(MARK):
+                show(text.removeprefix(MARK))
+            elif text.startswith(ERROR_MARK) and text.removeprefix(ERROR_MARK) not in errors:
+                errors.append(text.removeprefix(ERROR_MARK))  # once, however often the step was retried
+
+        code = run_module(command, on_line, stop=signal.SIGKILL)
+    if code != 0:
+        reason = "\n".join(errors) or f"a step failed for a reason of its own (exit {code})"
         raise PipelineError(f"{reason}\n(full log: {log})")
     outcome: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     if outcome["promoted"]:

@@ -5,11 +5,8 @@ them. Everything lies below RUNS/<id>; RUNS/latest points to the newest.
 """
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +21,8 @@ from htr.metrics import ErrorCounts, count_errors
 from htr.prediction_log import read_log
 from pipelines.account import account_for
 from pipelines.arrival import set_aside
-from pipelines.local import PROJECT, default_tracking_uri, point, run_shown
+from pipelines.children import run_module
+from pipelines.local import default_tracking_uri, point, run_shown
 from pipelines.server import ModelServer, Served
 from pipelines.summary import Screen, as_text
 
@@ -127,13 +125,13 @@ class Loop:
         first: dict[str, Any],
         summary: dict[str, Any],
     ) -> None:
-        log_dir, output = root / "prediction-log", root / "logs" / "serving.log"
+        log_dir = root / "prediction-log"
         arriving = list(new_hand.lines())
         count = min(self.num_corrections, len(arriving) // 2)
         corrected, unseen = arriving[:count], arriving[count:]
         self.screen.step("Serving the champion with KServe")
         model = f"models:/{MODEL}@champion"
-        with ModelServer(model=model, tracking_uri=tracking_uri, log_dir=log_dir, output=output) as server:
+        with ModelServer(model=model, tracking_uri=tracking_uri, root=root) as server:
             self.screen.note(f"{server.url}/v1/models/htr:predict")
             known = self._read(server, islice(base.lines("test"), 1000))
             summary["served"] = _compare_with_report(known, Path(first["report"]))
@@ -247,25 +245,13 @@ class Loop:
     def _command(self, module: str, *arguments: str | Path) -> list[str]:
         """Run ``python -m module ...``, show what it prints, and return it."""
         told: list[str] = []
-        with subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        ) as child:
-            assert child.stdout is not None  # noqa: S101 - it was asked for above
-            try:
-                for line in child.stdout:
-                    if line.strip():
-                        told.append(line.rstrip())
-                        self.screen.note(line.rstrip())
-            except BaseException:  # Ctrl-C and SIGTERM: what it started goes with it
-                os.killpg(child.pid, signal.SIGTERM)
-                raise
-        if child.returncode != 0:
+
+        def on_line(line: str) -> None:
+            if line.strip():
+                told.append(line.rstrip())
+                self.screen.note(line.rstrip())
+
+        if run_module([module, *map(str, arguments)], on_line, stop=signal.SIGTERM) != 0:
             reasons = [line.removeprefix("error: ") for line in told if line.startswith("error: ")]
             raise StepError("\n".join(reasons or told))
         return told

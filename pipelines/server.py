@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from htr.errors import ServiceError
 from htr.lines import Line
-from pipelines.local import PROJECT
+from pipelines.children import PROJECT
 
 START_TIMEOUT_S = 120.0
 LINES_PER_REQUEST = 8
@@ -37,14 +37,15 @@ class ModelServer:
     Args:
         model: registry address, ``models:/NAME@ALIAS``.
         tracking_uri: MLflow's address.
-        log_dir: folder for the prediction log.
-        output: file for what the server prints.
+        root: of the run; holds ``prediction-log/``, ``models/`` (fetched ones) and ``logs/serving.log``.
     """
 
-    def __init__(self, *, model: str, tracking_uri: str, log_dir: Path, output: Path) -> None:
+    def __init__(self, *, model: str, tracking_uri: str, root: Path) -> None:
+        root = root.resolve()  # the server runs elsewhere
         self._command = [sys.executable, "-m", "serving", "--model", model, "--tracking-uri", tracking_uri]
-        self._command += ["--log-dir", str(log_dir.resolve()), "--poll-s", "1"]
-        self._output = output
+        self._command += ["--log-dir", str(root / "prediction-log"), "--cache-dir", str(root / "models")]
+        self._command += ["--poll-s", "1"]
+        self._output = root / "logs" / "serving.log"
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
 

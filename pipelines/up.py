@@ -13,7 +13,8 @@ from pathlib import Path
 from types import FrameType
 
 from htr.errors import DataError, ServiceError, SettingsError
-from pipelines.local import PROJECT, default_tracking_uri
+from pipelines.children import PROJECT
+from pipelines.local import default_tracking_uri
 from serving.addresses import check_port
 
 START_TIMEOUT_S = 120.0
@@ -55,7 +56,7 @@ def up(run: Path, *, mlflow_port: int, http_port: int, grpc_port: int, show: Cal
     uri, logs = default_tracking_uri(run), run / "logs"
     logs.mkdir(exist_ok=True)
     serving = ["--model", "models:/quillflow@champion", "--tracking-uri", uri]
-    serving += ["--log-dir", str(run / "prediction-log")]
+    serving += ["--log-dir", str(run / "prediction-log"), "--cache-dir", str(run / "models")]
     pages = ["server", "--backend-store-uri", uri, "--host", HOST, "--workers", "1"]
     services = [
         Service(

@@ -1,6 +1,8 @@
 """Fixtures that many tests share: real lines and a real, if untaught, model bundle."""
 
 import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,28 @@ def make_line(text: str, number: int = 0, **changes: str) -> Line:
     image = line_png(text, seed=number)
     values = {"writer": f"w{number % 7}", "page": f"p{number}", "language": "eng", "source": "drawn", **changes}
     return Line(id=f"line-{number}", image=image, text=text, width=12 + 9 * len(text), height=32, **values)
+
+
+@pytest.fixture
+def mlflow_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give a test MLflow's own defaults at both ends: a step, a process of its own, sets what it needs"""
+    import mlflow
+
+    def defaults() -> None:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            del os.environ[name]
+
+    with monkeypatch.context() as environment:
+        for name, value in list(os.environ.items()):
+            if name.startswith("MLFLOW_"):
+                environment.setenv(name, value)  # so that it comes back
+        defaults()
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+        yield
+        defaults()
 
 
 @pytest.fixture(scope="session")

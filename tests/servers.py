@@ -117,6 +117,7 @@ class ModelRegistry:
         self.folder = folder
         self.name = name
         self.uri = f"sqlite:///{folder}/mlflow.db"
+        folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_migrated_database(), folder / "mlflow.db")
         self.client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         self.experiment = self.client.create_experiment("lines", artifact_location=str(folder / "artifacts"))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,15 @@ def train_recorded(
             tracking.log_metrics(progress.metrics, step=progress.epoch)
 
     tags = {"git_commit": git_commit}
-    with tracking.service(tracking_uri), tracking.tracked_run(record.run_id, tags=tags) as run_id:
+    with ExitStack() as open_run:
+        client = open_run.enter_context(tracking.service(tracking_uri))
+        known = record.run_id if record.run_id and tracking.knows_run(client, record.run_id) else ""
+        run_id = open_run.enter_context(tracking.tracked_run(known, tags=tags))
         if run_id != record.run_id:
             tracking.log_dataset(lines, "training")
             tracking.log_params(_flat(config) | {"base": base.digest if base else "none"})
+            for epoch in record.epochs:  # told to a run that is gone: the new one has the whole curve
+                tracking.log_metrics({k: v for k, v in epoch.items() if k != "epoch"}, step=int(epoch["epoch"]))
             record.begin(run_id)
         result = train(
             lines,

@@ -1,12 +1,10 @@
 """Training and the record that it leaves in MLflow, in its bundle and in the file of its curves."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 
 from components.train.recorded import train_recorded
@@ -19,17 +17,7 @@ from tests.servers import ModelRegistry
 
 SETTINGS = {"max_lines": 24.0, "seed": 3.0, "accelerator": "cpu"}  # numbers as KFP hands them over
 METRICS = {"loss", "val_loss", "val_cer", "learning_rate"}
-
-
-@pytest.fixture(autouse=True)
-def _mlflow_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Take back what a step sets for its whole process."""
-    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_RUN_ID"):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    yield
-    mlflow.set_tracking_uri(None)
-    mlflow.set_registry_uri(None)
+pytestmark = pytest.mark.usefixtures("mlflow_alone")
 
 
 @pytest.fixture
@@ -131,6 +119,22 @@ def test_a_second_try_with_the_same_work_folder_goes_on_in_the_same_run(
     assert tries[0].curves == tries[1].curves
     digests = [Bundle.open(one.folder / "challenger").digest for one in tries]
     assert digests[0] == digests[1]
+
+
+def test_a_work_folder_that_outlived_its_database_tells_the_whole_curve_to_a_new_run(
+    lines: LinesDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stores = {name: ModelRegistry(tmp_path / name) for name in ("gone", "new")}
+    first = Step(folder=tmp_path / "first", uri=stores["gone"].uri)
+    second = Step(folder=tmp_path / "second", uri=stores["new"].uri)
+    gone, run_id = first.run(lines), second.run(lines)
+    assert "resumed at epoch 2" in capsys.readouterr().out.splitlines()[-1]
+    run = stores["new"].client.get_run(run_id)
+    assert (run.info.status, run_id == gone, run.data.params["max_lines"]) == ("FINISHED", False, "24")
+    for name in METRICS:
+        told = [point.value for point in stores["new"].client.get_metric_history(run_id, name)]
+        assert told == [epoch[name] for epoch in first.curves["epochs"]]
+        assert len(told) == 2
 
 
 @pytest.mark.parametrize("setting", ["max_line", "model"])

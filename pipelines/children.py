@@ -1,0 +1,37 @@
+"""A command as a child process whose lines are read as they come; it never outlives us."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def run_module(arguments: Sequence[str], on_line: Callable[[str], None], *, stop: signal.Signals) -> int:
+    """Run ``python -m ARGUMENTS`` from the project's folder; return its exit code.
+
+    Args:
+        arguments: module and what follows it.
+        on_line: called with every line of its output, line end included, as it comes.
+        stop: sent to it and to all that it started when we are interrupted; the interrupt goes on afterwards.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as child:
+        assert child.stdout is not None  # noqa: S101 - it was asked for above
+        try:
+            for line in child.stdout:
+                on_line(line)
+        except BaseException:  # Ctrl-C and SIGTERM included: leave nothing running behind
+            os.killpg(child.pid, stop)
+            raise
+    return child.returncode
