@@ -7,6 +7,8 @@ RUNS ?= runs
 SEED ?= 1
 LINES ?=
 ARRIVING ?=
+BUDGET ?=
+HOST ?=
 
 # uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -37,11 +39,11 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 
 setup: $(VENV)/.ready ## Make .venv with every locked version
 
-run: setup ## The whole loop on one machine; LINES=<lines dataset> runs it on your own lines
-	@$(BIN)/python -m pipelines loop --runs $(RUNS) --seed $(SEED) $(if $(LINES),--lines $(LINES)) $(if $(ARRIVING),--arriving $(ARRIVING))
+run: setup ## The whole loop on one machine; LINES=<lines dataset> runs it on your own; BUDGET=<lines shown>
+	@$(BIN)/python -m pipelines loop --runs "$(RUNS)" --seed $(SEED) $(if $(LINES),--lines "$(LINES)") $(if $(ARRIVING),--arriving "$(ARRIVING)") $(if $(BUDGET),--budget $(BUDGET)) $(ARGS)
 
 up: setup ## MLflow's pages and the model server on the newest run's champion; Ctrl-C stops both
-	@$(BIN)/python -m pipelines up --run $(RUNS)/latest
+	@$(BIN)/python -m pipelines up --run "$(RUNS)/latest" $(ARGS)
 
 check: lint test ## Everything that must pass: style, types, who imports whom, tests
 
@@ -62,10 +64,11 @@ compile: setup ## Write the pipeline as YAML for Kubeflow: build/pipeline.yaml
 	@$(BIN)/python -m pipelines compile --out build/pipeline.yaml
 
 submit: setup ## Start the pipeline on Kubeflow: make submit HOST=http://... ARGS='-p lines=...'
+	@test -n "$(HOST)" || { echo "error: give the address of the KFP API: make submit HOST=http://localhost:8888 ARGS='-p lines=...'"; exit 2; }
 	@$(BIN)/python -m pipelines submit --host $(HOST) $(ARGS)
 
 drift: setup ## Check the newest run's prediction log for drift once more
-	@$(BIN)/python -m monitoring check --bundle $(RUNS)/latest/champion --log $(RUNS)/latest/prediction-log --out $(RUNS)/latest/drift-now
+	@$(BIN)/python -m monitoring check --bundle "$(RUNS)/latest/champion" --log "$(RUNS)/latest/prediction-log" --out "$(RUNS)/latest/drift-now"
 
 wheel: setup ## Build the wheel: dist/
 	@$(BIN)/python -m build --installer uv --wheel --outdir dist

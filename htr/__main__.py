@@ -5,8 +5,17 @@ import io
 import sys
 import warnings
 
-from htr import __version__, commands_data, commands_model
+from htr import __version__
 from htr.errors import QuillflowError
+
+try:
+    from htr import commands_data, commands_model
+except ModuleNotFoundError as missing:  # a clone read by a Python that knows nothing of its environment
+    if (missing.name or "").partition(".")[0] == "htr":
+        raise
+    sys.exit(
+        f"error: {missing.name!r} is not installed in this Python; in a clone: make setup, then .venv/bin/python"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

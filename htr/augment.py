@@ -13,7 +13,7 @@ _KERNEL = np.ones((2, 2), np.uint8)
 
 
 def augment(line_HW: Line, rng: np.random.Generator, *, strength: float = 1.0) -> Line:
-    """Return a distorted copy: shear, stretch, small rotation and shift, stroke weight, ink, noise.
+    """Return a distorted copy: shear, stretch, small rotation and shift, bends, stroke weight, ink, noise.
 
     Args:
         line_HW: the line.
@@ -34,6 +34,7 @@ def augment(line_HW: Line, rng: np.random.Generator, *, strength: float = 1.0) -
 
 
 def _warp(line_HW: Line, rng: np.random.Generator, strength: float) -> Line:
+    """Shear, stretch, turn and shift the line, and bend it a little everywhere, in one resampling."""
     height, width = line_HW.shape
     stretch = 1 + rng.uniform(-0.12, 0.12) * strength
     tall = 1 + rng.uniform(-0.12, 0.05) * strength
@@ -43,9 +44,29 @@ def _warp(line_HW: Line, rng: np.random.Generator, strength: float) -> Line:
     shift = rng.uniform(-0.05, 0.05) * strength * height
     middle = height / 2
     new_width = max(4, round(width * stretch))
-    matrix = np.array(
+    forward = np.array(
         [[stretch, shear, -shear * middle], [turn, tall, middle * (1 - tall) + shift - turn * width / 2]],
         np.float64,
     )
-    warped = cv2.warpAffine(line_HW, matrix, (new_width, height), flags=cv2.INTER_LINEAR, borderValue=0.0)
+    back = cv2.invertAffineTransform(forward).astype(np.float32)
+    columns_W, rows_H1 = np.arange(new_width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    from_x_HW = back[0, 0] * columns_W + (back[0, 1] * rows_H1 + back[0, 2])
+    from_y_HW = back[1, 0] * columns_W + (back[1, 1] * rows_H1 + back[1, 2])
+    bend_x_HW, bend_y_HW = _bends(height, new_width, rng, strength)
+    warped = cv2.remap(
+        line_HW, from_x_HW + bend_x_HW, from_y_HW + bend_y_HW, interpolation=cv2.INTER_LINEAR, borderValue=0.0
+    )
     return np.asarray(warped, np.float32)
+
+
+def _bends(height: int, width: int, rng: np.random.Generator, strength: float) -> tuple[Line, Line]:
+    """Return smooth random displacements of every pixel, in pixels.
+
+    Random vectors on a coarse grid, a knot every half height, smoothed in between (Wigington et al. 2017, "Data
+    augmentation for recognition of handwritten words and lines", there with a finer grid and larger vectors).
+    """
+    knots = (3, max(3, 2 * width // height))
+    x, y = (rng.normal(0, 0.03 * height * strength, knots).astype(np.float32) for _ in range(2))
+    size = (width, height)
+    bend_x, bend_y = (cv2.resize(bend, size, interpolation=cv2.INTER_LINEAR) for bend in (x, y))
+    return np.asarray(bend_x, np.float32), np.asarray(bend_y, np.float32)

@@ -1,12 +1,11 @@
-"""Lines dataset -> training batches: decoded once, cut into width buckets, padded with paper.
+"""Decoded lines -> training batches: cut into width buckets, distorted, padded with paper.
 
 The order of the batches and every distortion follow from (seed, epoch) alone, so that a run killed and started
 again at an epoch goes on exactly as one left alone.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,36 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from htr.alphabet import Alphabet
 from htr.augment import augment
-from htr.ctc import steps_needed
-from htr.errors import ImageError
-from htr.image import Geometry, decode, line_tensor
-from htr.lines import LinesDataset
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """One line, ready for the network but for its distortion."""
-
-    id: str
-    source: str
-    ink_HW: npt.NDArray[np.uint8]
-    """0 paper .. 255 ink: a quarter of the memory that floats would take."""
-    class_ids: list[int]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Samples:
-    """The usable lines of a split, and what was left out."""
-
-    samples: list[Sample]
-    excluded: list[tuple[str, str]] = field(default_factory=list)
-    """(line id, reason); reasons: ``undecodable``, ``unknown_character``, ``too_few_steps``, ..."""
-
-    def reasons(self) -> dict[str, int]:
-        """Count what was left out by reason."""
-        return dict(sorted(Counter(reason for _, reason in self.excluded).items()))
+from htr.image import Geometry
+from htr.store import Sample
 
 
 class Batch(NamedTuple):
@@ -57,43 +29,6 @@ class Batch(NamedTuple):
     steps: Tensor
     targets: Tensor
     target_lengths: Tensor
-
-
-def load_samples(
-    dataset: LinesDataset,
-    split: str,
-    *,
-    geometry: Geometry,
-    alphabet: Alphabet,
-    on_line: Callable[[int], None] = lambda _: None,
-) -> Samples:
-    """Decode the lines of a split; those that CTC cannot learn are listed, never guessed at.
-
-    Args:
-        dataset: where the lines come from.
-        split: one of htr.lines.SPLITS.
-        geometry: scaling, as it will be at serving.
-        alphabet: lines with characters outside it are left out.
-        on_line: called with the number of lines seen so far.
-    """
-    samples: list[Sample] = []
-    excluded: list[tuple[str, str]] = []
-    for number, line in enumerate(dataset.lines(split), start=1):
-        on_line(number)
-        if alphabet.missing(line.text):
-            excluded.append((line.id, "unknown_character"))
-            continue
-        try:
-            tensor_1HW = line_tensor(decode(line.image), geometry)
-        except ImageError as error:
-            excluded.append((line.id, error.reason))
-            continue
-        if tensor_1HW.shape[2] // geometry.column_step < steps_needed(line.text):
-            excluded.append((line.id, "too_few_steps"))
-            continue
-        ink = np.rint(tensor_1HW[0] * 255).astype(np.uint8)
-        samples.append(Sample(id=line.id, source=line.source, ink_HW=ink, class_ids=alphabet.encode(line.text)))
-    return Samples(samples=samples, excluded=excluded)
 
 
 def plan_epoch(
@@ -131,6 +66,7 @@ class EpochBatches:
         seed: of the run.
         epoch: from 0.
         strength: of the distortions; 0 for validation.
+        share: (rank, ranks): of several devices, each takes every so manieth batch.
     """
 
     def __init__(
@@ -142,21 +78,28 @@ class EpochBatches:
         seed: int = 0,
         epoch: int = 0,
         strength: float = 0.0,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self._samples = samples
-        self._plan = plan
+        self._first, self._every = share
+        self._plan = plan[self._first :: self._every]
         self._geometry = geometry
         self._seed = seed
         self._epoch = epoch
         self._strength = strength
+        self.seconds = 0.0
+        """Spent on making batches so far: what training waited for."""
 
     def __len__(self) -> int:
         return len(self._plan)
 
     def __iter__(self) -> Iterator[Batch]:
         for number, rows in enumerate(self._plan):
-            rng = np.random.default_rng((self._seed, self._epoch, 2, number))
-            yield self._collate([self._samples[i] for i in rows], rng)
+            began = time.perf_counter()
+            rng = np.random.default_rng((self._seed, self._epoch, 2, self._first + number * self._every))
+            batch = self._collate([self._samples[i] for i in rows], rng)
+            self.seconds += time.perf_counter() - began
+            yield batch
 
     def _collate(self, samples: Sequence[Sample], rng: np.random.Generator) -> Batch:
         step = self._geometry.column_step

@@ -159,6 +159,12 @@ def _report(info: DatasetInfo, out: Path, say: Say) -> None:
         say(f"quarantined {sum(quarantined.values())} rows: {reasons}; listed in {out / 'quarantine.csv'}")
     else:
         say("quarantined 0 rows")
+    empty = [split for split in ("train", "val", "test") if not counts.get(split)]
+    if empty:
+        say(
+            f"note: no line in split {' and '.join(empty)}, which training needs: "
+            "give the table a split column, or more writers"
+        )
     say(f"digest {info.digest}")
     say(f"wrote {out}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htr.bundle import Bundle
-from htr.errors import DataError, ImageError, OutputError
+from htr.errors import DataError, ImageError, OutputError, SettingsError
 from htr.lines import SPLITS, LinesDataset
 from htr.recogniser import Recogniser
 
@@ -24,6 +24,10 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("--base", type=Path, help="bundle to start from")
     verb.add_argument("--max-lines", type=int, default=20_000, help="lines shown to the network")
     verb.add_argument("--seed", type=int, default=1)
+    verb.add_argument("--model", default="fast", help="shape of the network: fast, strong, gru or attention")
+    verb.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a processor")
+    verb.add_argument("--machines", type=int, default=1, help="with more than one, start it on each by torchrun")
+    verb.add_argument("--precision", default="auto", help="32, bf16, or auto: bf16 where it is a gain")
     verb.add_argument("--work", type=Path, help="folder for checkpoints; default: OUT.checkpoints")
     verb.set_defaults(handler=_train)
 
@@ -35,15 +39,18 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.set_defaults(handler=_evaluate)
 
     verb = verbs.add_parser("read", help="read line images")
-    verb.add_argument("images", type=Path, nargs="+")
-    verb.add_argument("--bundle", type=Path, required=True)
+    verb.add_argument("images", type=Path, nargs="+", help="one line of handwriting each")
+    verb.add_argument("--bundle", type=Path, required=True, help="folder of a model, such as runs/latest/champion")
     verb.add_argument("--json", action="store_true", help="one JSON array with file, text and confidence")
     verb.set_defaults(handler=_read)
 
 
 def _train(args: argparse.Namespace, say: Say) -> int:
+    from htr.model import PRESETS
     from htr.train import Progress, TrainConfig, train
 
+    if args.model not in PRESETS:
+        raise SettingsError(f"--model {args.model}: unknown; choose one of {', '.join(PRESETS)}")
     last = time.monotonic()
 
     def show(progress: Progress) -> None:
@@ -59,13 +66,22 @@ def _train(args: argparse.Namespace, say: Say) -> int:
     result = train(
         LinesDataset.open(args.lines),
         args.out,
-        TrainConfig(seed=args.seed, max_lines=args.max_lines),
+        TrainConfig(
+            seed=args.seed,
+            max_lines=args.max_lines,
+            devices=args.devices,
+            machines=args.machines,
+            precision=args.precision,
+            model=PRESETS[args.model],
+        ),
         work=args.work or args.out.with_name(args.out.name + ".checkpoints"),
         base=Bundle.open(args.base) if args.base else None,
         on_progress=show,
     )
+    if result is None:  # one of several processes: the first one tells
+        return 0
     say(f"wrote {args.out}: validation CER {result.validation_cer:.1%} after {result.epochs} epochs")
-    say(f"lines: {result.lines}")
+    say(f"lines: {result.lines}; making batches took {result.loader_share:.1%} of the time")
     return 0
 
 

@@ -22,14 +22,16 @@ import torch
 from safetensors.torch import load_file
 
 from htr.alphabet import Alphabet
-from htr.batches import Samples, load_samples
 from htr.bundle import Bundle, write_bundle
 from htr.errors import DataError, OutputError, SettingsError
 from htr.export import bundle_files, load_net
-from htr.fitting import Fit, LineModule, Plan
+from htr.fitting import Devices, Fit
 from htr.image import Geometry
 from htr.lines import CORRECTIONS, LinesDataset
-from htr.model import COLUMN_STEP, LineNet, ModelConfig
+from htr.model import LineNet, ModelConfig
+from htr.module import LineModule
+from htr.plan import Plan
+from htr.store import LineStore, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,12 @@ class TrainConfig:
     """Share of every epoch that corrected lines shall make up, by repetition, where there are any."""
     accelerator: str = "auto"
     """Lightning's: auto, cpu, gpu."""
+    devices: int = 1
+    """Of each machine: GPUs, or on a processor as many processes. Each takes its own batches."""
+    machines: int = 1
+    """With more than one, start this same command on each with torchrun, or let Kubeflow's trainer do it."""
+    precision: str = "auto"
+    """``32``, ``bf16``, or ``auto``: bf16 where the processor or GPU computes with it."""
     num_threads: int = 1
     """Processor threads. Two teach about 1.5 times as fast on two idle cores, but several times slower where
     anything else runs, since every step waits for the slower thread; and last digits depend on their number."""
@@ -77,6 +85,8 @@ class TrainConfig:
             "shortcut_weight": (0.0, 100.0),
             "patience": (1, math.inf),
             "correction_share": (0.0, 0.95),
+            "devices": (1, 1024),
+            "machines": (1, 1024),
             "num_threads": (1, 1024),
         }
         for name, (low, high) in bounds.items():
@@ -87,6 +97,8 @@ class TrainConfig:
             raise SettingsError(
                 f"training settings: accelerator must be auto, cpu or gpu, got {self.accelerator!r}"
             )
+        if self.precision not in {"auto", "32", "bf16"}:
+            raise SettingsError(f"training settings: precision must be auto, 32 or bf16, got {self.precision!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +113,8 @@ class TrainResult:
     """Lines of the dataset by what became of them: ``train``, ``val``, and ``excluded_...`` by reason."""
     resumed_at_epoch: int
     """0 for a run that started afresh."""
+    loader_share: float
+    """Share of the training time that passed in making batches, 0..1."""
     train_ids: list[str] = field(default_factory=list)
     """Lines that were learnt from."""
     excluded: list[tuple[str, str]] = field(default_factory=list)
@@ -132,7 +146,7 @@ def train(
     base: Bundle | None = None,
     git_commit: str = "",
     on_progress: Callable[[Progress], None] = lambda _: None,
-) -> TrainResult:
+) -> TrainResult | None:
     """Train on the ``train`` lines, choose by the ``val`` lines, write a bundle.
 
     Args:
@@ -143,6 +157,9 @@ def train(
         base: start from these weights, geometry and alphabet.
         git_commit: noted in the bundle.
         on_progress: called often while decoding and training, and at every epoch's end.
+
+    Returns:
+        What was done; None in all but the first of several processes that something else started (torchrun).
 
     Raises:
         DataError: a split has no usable line.
@@ -159,20 +176,28 @@ def train(
         geometry = base.geometry
     else:
         net = LineNet(config.model, len(alphabet))
-        geometry = Geometry(height=config.model.height, column_step=COLUMN_STEP)
-    train_lines, val_lines = _load(dataset, geometry, alphabet, on_progress)
+        geometry = Geometry(height=config.model.height, column_step=config.model.column_step)
+    train_lines, val_lines = _load(dataset, work / "lines", geometry, alphabet, on_progress)
+    devices = Devices(
+        accelerator=config.accelerator,
+        count=config.devices,
+        machines=config.machines,
+        precision=config.precision,
+        num_threads=config.num_threads,
+    )
     plan = Plan.of(
-        [s.ink_HW.shape[1] for s in train_lines.samples],
-        corrected=[s.source == CORRECTIONS for s in train_lines.samples],
+        train_lines.widths,
+        corrected=[source == CORRECTIONS for source in train_lines.sources],
         max_lines=config.max_lines,
         batch_size=config.batch_size,
         seed=config.seed,
         correction_share=config.correction_share,
+        ranks=devices.ranks,
     )
     module = LineModule(
         net,
-        train_lines.samples,
-        val_lines.samples,
+        train_lines,
+        val_lines,
         plan,
         alphabet=alphabet,
         geometry=geometry,
@@ -182,23 +207,17 @@ def train(
         augmentation=config.augmentation,
         shortcut_weight=config.shortcut_weight,
     )
-    fit = Fit(work / _key(dataset, config, base), module, config.accelerator)
+    fit = Fit(work / _key(dataset, config, base), module, devices)
+
+    def told(done: int, rate: float, epoch: int, metrics: dict[str, float]) -> None:
+        total = plan.total_lines
+        on_progress(Progress(stage="training", done=done, total=total, rate=rate, epoch=epoch, metrics=metrics))
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and workers, which does not apply here
-        resumed = fit.run(
-            clip_norm=config.clip_norm,
-            patience=config.patience,
-            on_progress=lambda done, rate, epoch, metrics: on_progress(
-                Progress(
-                    stage="training",
-                    done=done,
-                    total=plan.total_lines,
-                    rate=rate,
-                    epoch=epoch,
-                    metrics=metrics,
-                )
-            ),
-        )
+        fitted = fit.run(clip_norm=config.clip_norm, patience=config.patience, on_progress=told)
+    if fitted is None:
+        return None
     net.load_state_dict(load_file(fit.best_weights))
     bundle = write_bundle(
         Bundle(
@@ -209,21 +228,22 @@ def train(
             dataset_digest=dataset.digest,
             git_commit=git_commit,
             base_digest=base.digest if base is not None else "",
-            trained_lines=len(train_lines.samples),
+            trained_lines=len(train_lines),
         ),
         bundle_files(net),
     )
-    logger.info("trained %d epochs, validation CER %.3f", fit.epochs, fit.best_cer)
-    counts = {"train": len(train_lines.samples), "val": len(val_lines.samples)}
+    logger.info("trained %d epochs, validation CER %.3f", fitted.epochs, fitted.best_cer)
+    counts = {"train": len(train_lines), "val": len(val_lines)}
     for name, samples in (("train", train_lines), ("val", val_lines)):
         counts |= {f"excluded_{name}_{reason}": n for reason, n in samples.reasons().items()}
     return TrainResult(
         bundle=bundle,
-        epochs=fit.epochs,
-        validation_cer=fit.best_cer,
+        epochs=fitted.epochs,
+        validation_cer=fitted.best_cer,
         lines=counts,
-        resumed_at_epoch=resumed,
-        train_ids=[sample.id for sample in train_lines.samples],
+        resumed_at_epoch=fitted.resumed_at,
+        loader_share=fitted.loader_share,
+        train_ids=train_lines.ids,
         excluded=[*train_lines.excluded, *val_lines.excluded],
     )
 
@@ -248,9 +268,13 @@ def grown(net: LineNet, old: Alphabet, new: Alphabet) -> LineNet:
 
 
 def _load(
-    dataset: LinesDataset, geometry: Geometry, alphabet: Alphabet, on_progress: Callable[[Progress], None]
-) -> tuple[Samples, Samples]:
-    loaded: list[Samples] = []
+    dataset: LinesDataset,
+    folder: Path,
+    geometry: Geometry,
+    alphabet: Alphabet,
+    on_progress: Callable[[Progress], None],
+) -> tuple[LineStore, LineStore]:
+    loaded: list[LineStore] = []
     for split in ("train", "val"):
         total = dataset.info.counts["split"].get(split, 0)
 
@@ -258,13 +282,13 @@ def _load(
             if done % 256 == 0 or done == total:
                 on_progress(Progress(stage="decoding", done=done, total=total))
 
-        samples = load_samples(dataset, split, geometry=geometry, alphabet=alphabet, on_line=report)
-        if not samples.samples:
+        lines = open_store(dataset, split, folder, geometry=geometry, alphabet=alphabet, on_line=report)
+        if not len(lines):
             raise DataError(
                 f"{dataset.path}: no usable line in split {split!r} ({total} there, "
-                f"left out: {samples.reasons()}); training needs lines in 'train' and in 'val'"
+                f"left out: {lines.reasons()}); training needs lines in 'train' and in 'val'"
             )
-        loaded.append(samples)
+        loaded.append(lines)
     return loaded[0], loaded[1]
 
 

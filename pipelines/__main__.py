@@ -74,15 +74,17 @@ def _parser() -> argparse.ArgumentParser:
         "--arriving", type=Path, help="lines dataset of the new hand; left out: set aside from --lines"
     )
     verb.add_argument("--seed", type=int, default=1)
-    verb.add_argument("--budget", type=int, default=8_000, help="lines shown in the first training")
-    verb.add_argument("--corrections", type=int, default=160, help="lines of the new hand that get corrected")
+    verb.add_argument("--budget", type=int, default=8_000, help="lines shown in the first training (%(default)s)")
+    verb.add_argument(
+        "--corrections", type=int, default=160, help="lines of the new hand that get corrected (%(default)s)"
+    )
     verb.set_defaults(handler=_loop)
 
     verb = verbs.add_parser("up", help="MLflow's pages and the model server on a run's champion")
     verb.add_argument("--run", type=Path, default=Path("runs/latest"))
-    verb.add_argument("--mlflow-port", type=int, default=5000)
-    verb.add_argument("--http-port", type=int, default=8080)
-    verb.add_argument("--grpc-port", type=int, default=8081)
+    verb.add_argument("--mlflow-port", type=int, default=5000, help="%(default)s")
+    verb.add_argument("--http-port", type=int, default=8080, help="%(default)s")
+    verb.add_argument("--grpc-port", type=int, default=8081, help="%(default)s")
     verb.set_defaults(handler=_up)
     return parser
 

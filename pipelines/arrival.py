@@ -32,6 +32,19 @@ class Arrival:
     arriving_lines: int
 
 
+def check_size(arriving: LinesDataset) -> None:
+    """Refuse a new hand that is too small for the loop, before anything is made.
+
+    Raises:
+        DataError: fewer lines than LEAST_LINES.
+    """
+    if len(arriving) < LEAST_LINES:
+        raise DataError(
+            f"{arriving.path}: {len(arriving)} lines are too few for a hand that arrives: drift is judged on 100 "
+            f"at least, and some must be left to correct; give {LEAST_LINES} or more"
+        )
+
+
 def set_aside(dataset: LinesDataset, base: Path, arriving: Path) -> Arrival:
     """Write the two datasets.
 

@@ -90,8 +90,8 @@ def run_shown(
 
 
 def point(link: Path, target: str) -> None:
-    """Make a symbolic link point to a target, at once for whoever looks."""
+    """Make a symbolic link point to a target, at once for whoever looks; relative, so that it can be copied."""
     fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
+    fresh.symlink_to(os.path.relpath(target, link.parent) if Path(target).is_absolute() else target)
     fresh.replace(link)

@@ -20,7 +20,7 @@ from htr.lines import Line, LinesDataset, LinesWriter
 from htr.metrics import ErrorCounts, count_errors
 from htr.prediction_log import read_log
 from pipelines.account import account_for
-from pipelines.arrival import set_aside
+from pipelines.arrival import check_size, set_aside
 from pipelines.children import run_module
 from pipelines.local import default_tracking_uri, point, run_shown
 from pipelines.server import ModelServer, Served
@@ -76,8 +76,14 @@ class Loop:
             raise SettingsError("--arriving goes with --lines")
         for given in filter(None, (lines, arriving)):
             LinesDataset.open(given)  # before anything is made: a mistyped path leaves no empty run behind
+        if arriving is not None:
+            check_size(LinesDataset.open(arriving))
         root = self._new_root()
-        whole, base, new_hand, what = self._data(root, lines, arriving)
+        try:
+            whole, base, new_hand, what = self._data(root, lines, arriving)
+        except BaseException:
+            shutil.rmtree(root)  # there is nothing in it yet that anybody would want
+            raise
         summary: dict[str, Any] = {
             "format_version": 1,
             "id": root.name,
@@ -144,7 +150,7 @@ class Loop:
             _settled(log_dir, len(known) + len(before))
             summary["drift"] = self._check(root / "drift", first, log_dir, since)
 
-            self.screen.step(f"{count} of its lines are corrected; drift asks for a retraining")
+            self.screen.step(f"{count} of its lines are corrected; a retraining is asked for")
             corrections = root / "data" / "corrections"
             with LinesWriter(corrections) as writer:
                 for line in corrected:

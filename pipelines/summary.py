@@ -46,9 +46,8 @@ def as_text(summary: dict[str, Any]) -> str:
     rows.append(
         ("lines", f"{labels['imported']:,} imported = {_sum(labels['became'])}; lost: {len(labels['lost'])}")
     )
-    rows.append(
-        ("quarantined", f"{sum(labels['quarantined'].values()):,} on import {labels['quarantined'] or ''}")
-    )
+    quarantined = labels["quarantined"]
+    rows.append(("quarantined", f"{sum(quarantined.values()):,} on import {quarantined or ''}".rstrip()))
     rows.append(
         (
             "first model",

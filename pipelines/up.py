@@ -1,4 +1,7 @@
-"""MLflow's pages and the model server, side by side on a run's registry, until Ctrl-C."""
+"""MLflow's pages and the model server, side by side on a run's registry, until Ctrl-C.
+
+Where no model was promoted there is nothing to serve: then MLflow's pages alone.
+"""
 
 import http.client
 import os
@@ -21,6 +24,7 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.2
 HOST = "127.0.0.1"
+MODEL, ALIAS = "quillflow", "champion"
 ENVIRONMENT = {
     # MLflow's job runner is several more processes, for jobs that nobody here starts.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -55,9 +59,10 @@ def up(run: Path, *, mlflow_port: int, http_port: int, grpc_port: int, show: Cal
         check_port(HOST, port, flag)
     uri, logs = default_tracking_uri(run), run / "logs"
     logs.mkdir(exist_ok=True)
-    serving = ["--model", "models:/quillflow@champion", "--tracking-uri", uri]
+    serving = ["--model", f"models:/{MODEL}@{ALIAS}", "--tracking-uri", uri]
     serving += ["--log-dir", str(run / "prediction-log"), "--cache-dir", str(run / "models")]
     pages = ["server", "--backend-store-uri", uri, "--host", HOST, "--workers", "1"]
+    champion = _has_champion(uri)
     services = [
         Service(
             name="MLflow",
@@ -67,19 +72,36 @@ def up(run: Path, *, mlflow_port: int, http_port: int, grpc_port: int, show: Cal
             shown=f"MLflow:       http://{HOST}:{mlflow_port}  (models, runs, reports)",
             log=logs / "up-MLflow.log",
         ),
-        Service(
-            name="model server",
-            command=("serving", *serving, "--http_port", str(http_port), "--grpc_port", str(grpc_port)),
-            port=http_port,
-            health="/v2/models/htr/ready",
-            shown=f"model server: http://{HOST}:{http_port}/v1/models/htr:predict",
-            log=logs / "up-model-server.log",
-        ),
     ]
+    if champion:
+        services.append(
+            Service(
+                name="model server",
+                command=("serving", *serving, "--http_port", str(http_port), "--grpc_port", str(grpc_port)),
+                port=http_port,
+                health="/v2/models/htr/ready",
+                shown=f"model server: http://{HOST}:{http_port}/v1/models/htr:predict",
+                log=logs / "up-model-server.log",
+            )
+        )
+    else:
+        show("no champion in this run: no model was promoted, so there is nothing to serve; MLflow's pages only")
     with _stop_asked() as asked, _running(services) as processes:
         _supervise(services, processes, asked, show)
     show("stopped")
     return 0
+
+
+def _has_champion(uri: str) -> bool:
+    """Return whether the run's registry has a champion; asked of MLflow, since people promote in its pages too."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow.MlflowClient(uri, uri).get_model_version_by_alias(MODEL, ALIAS)
+    except MlflowException:
+        return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +164,7 @@ def _supervise(
             waiting.remove(service)
             show(service.shown)
             if not waiting:
-                show("Ctrl-C stops both")
+                show("Ctrl-C stops both" if len(services) > 1 else "Ctrl-C stops it")
         if waiting and time.monotonic() > deadline:
             late = waiting[0]
             raise ServiceError(f"{late.name} did not answer within {START_TIMEOUT_S:.0f} s: {late.last_words()}")

@@ -17,7 +17,7 @@ from htr.image import Geometry
 from htr.lines import Line
 from htr.model import LineNet, ModelConfig
 
-TINY = ModelConfig(height=16, channels=(4, 4, 8, 8), lstm_width=8, lstm_layers=1)
+TINY = ModelConfig(height=16, channels=(4, 4, 8, 8), squeeze=16, width=8)
 
 
 def line_png(text: str, *, height: int = 32, seed: int = 0) -> bytes:

@@ -95,7 +95,7 @@ def refused_start(*args: str) -> tuple[int, str]:
 def untaught_bundle(path: Path, *, seed: int) -> Path:
     """Write a small bundle that reads nonsense, other nonsense for another seed."""
     torch.manual_seed(seed)
-    config = ModelConfig(height=16, channels=(4, 4, 8, 8), lstm_width=8, lstm_layers=1)
+    config = ModelConfig(height=16, channels=(4, 4, 8, 8), squeeze=16, width=8)
     alphabet = Alphabet("abcdefghijklmnopqrstuvwxyz ")
     geometry = Geometry(height=config.height)
     bundle = Bundle(path=path, architecture=config.to_dict(), alphabet=alphabet, geometry=geometry)

@@ -79,6 +79,8 @@ def train_recorded(
             git_commit=git_commit,
             on_progress=on_progress,
         )
+        assert result is not None  # noqa: S101 - None is for processes that torchrun started
+        tracking.log_metrics({"loader_share": result.loader_share})
         tracking.log_metrics({f"lines_{name}": float(n) for name, n in result.lines.items()})
     content = {
         "epochs": record.epochs,

@@ -56,6 +56,23 @@ def is_over(process: psutil.Process) -> bool:
 
 
 @pytest.mark.slow
+def test_without_a_champion_mlflow_stands_alone(tmp_path: Path) -> None:
+    ModelRegistry(tmp_path)
+    ports = free_ports(3)
+    with start(tmp_path, ports) as process:
+        try:
+            assert process.stdout is not None
+            told = [process.stdout.readline().strip() for _ in range(3)]
+            assert told[0].startswith("no champion in this run")
+            assert told[2] == "Ctrl-C stops it"
+            assert ask(f"http://127.0.0.1:{ports[0]}/health") == "OK"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=40) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
 def test_both_answer_until_ctrl_c_and_then_ports_and_processes_are_gone(tmp_path: Path, tiny_bundle: Path) -> None:
     store = ModelRegistry(tmp_path)
     store.point("champion", store.add_pyfunc(tiny_bundle))

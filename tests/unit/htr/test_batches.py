@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from htr.alphabet import Alphabet
 from htr.augment import augment
-from htr.batches import EpochBatches, load_samples, plan_epoch
+from htr.batches import EpochBatches, plan_epoch
 from htr.image import Geometry
 from htr.lines import Line, LinesDataset, LinesWriter
+from htr.store import LineStore, open_store
 from tests.conftest import line_png, make_line
 
 GEOMETRY = Geometry(height=16)
@@ -33,15 +34,9 @@ def dataset(tmp_path: Path) -> LinesDataset:
     return LinesDataset.open(tmp_path / "d")
 
 
-def test_lines_that_ctc_cannot_learn_are_listed_by_reason(dataset: LinesDataset) -> None:
-    loaded = load_samples(dataset, "train", geometry=GEOMETRY, alphabet=ALPHABET)
-    assert len(loaded.samples) == 30
-    assert dict(loaded.excluded) == {
-        "broken": "undecodable",
-        "line-50": "unknown_character",
-        "crowded": "too_few_steps",
-    }
-    assert sum(loaded.reasons().values()) == 3
+@pytest.fixture
+def lines(dataset: LinesDataset, tmp_path: Path) -> LineStore:
+    return open_store(dataset, "train", tmp_path / "store", geometry=GEOMETRY, alphabet=ALPHABET)
 
 
 @given(
@@ -68,20 +63,17 @@ def test_repeated_lines_occur_as_often_as_asked() -> None:
     assert sorted(i for batch in plan for i in batch) == [0, 1, 1, 1, 1, 1]
 
 
-def test_batches_are_padded_with_paper_to_whole_steps(dataset: LinesDataset) -> None:
-    samples = load_samples(dataset, "train", geometry=GEOMETRY, alphabet=ALPHABET).samples
-    for batch in EpochBatches(samples, [[0, 1, 2, 3]], geometry=GEOMETRY):
+def test_batches_are_padded_with_paper_to_whole_steps(lines: LineStore) -> None:
+    for batch in EpochBatches(lines, [[0, 1, 2, 3]], geometry=GEOMETRY):
         assert batch.images.shape[3] == int(batch.steps.max()) * GEOMETRY.column_step
         for row, steps in enumerate(batch.steps.tolist()):
             assert float(batch.images[row, :, :, steps * GEOMETRY.column_step :].abs().sum()) == 0
         assert int(batch.target_lengths.sum()) == len(batch.targets)
 
 
-def test_a_distorted_batch_depends_on_seed_and_epoch_alone(dataset: LinesDataset) -> None:
-    samples = load_samples(dataset, "train", geometry=GEOMETRY, alphabet=ALPHABET).samples
-
+def test_a_distorted_batch_depends_on_seed_and_epoch_alone(lines: LineStore) -> None:
     def images(epoch: int) -> np.ndarray:
-        (batch,) = EpochBatches(samples, [[0, 5]], geometry=GEOMETRY, seed=3, epoch=epoch, strength=1.0)
+        (batch,) = EpochBatches(lines, [[0, 5]], geometry=GEOMETRY, seed=3, epoch=epoch, strength=1.0)
         return batch.images.numpy()
 
     np.testing.assert_array_equal(images(1), images(1))
@@ -97,3 +89,15 @@ def test_distortion_keeps_height_and_range_and_most_of_the_ink() -> None:
         assert 0 <= out.min() <= out.max() <= 1
         assert 0.3 < out.sum() / line.sum() < 4
     assert augment(line, np.random.default_rng(0), strength=0) is line
+
+
+def test_devices_share_an_epoch_and_see_together_what_one_would(lines: LineStore) -> None:
+    plan = plan_epoch(lines.widths, batch_size=4, seed=1, epoch=0)[:6]
+
+    def batches(share: tuple[int, int]) -> list[np.ndarray]:
+        shared = EpochBatches(lines, plan, geometry=GEOMETRY, seed=1, strength=1.0, share=share)
+        return [batch.images.numpy() for batch in shared]
+
+    alone, first, second = batches((0, 1)), batches((0, 2)), batches((1, 2))
+    for number, images in enumerate(alone):
+        np.testing.assert_array_equal(images, (first, second)[number % 2][number // 2])

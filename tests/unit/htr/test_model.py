@@ -1,19 +1,23 @@
-"""The network."""
+"""The networks."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
 from htr.alphabet import Alphabet
 from htr.errors import BundleError
-from htr.model import COLUMN_STEP, LineNet, ModelConfig
+from htr.model import ENCODERS, PRESETS, LineNet, ModelConfig
 from htr.train import grown
 from tests.conftest import TINY
 
+COLUMN_STEP = TINY.column_step
 
-@pytest.fixture
-def net() -> LineNet:
+
+@pytest.fixture(params=ENCODERS)
+def net(request: pytest.FixtureRequest) -> LineNet:
     torch.manual_seed(0)
-    return LineNet(TINY, 5).eval()
+    return LineNet(replace(TINY, encoder=request.param, residual=(0, 1, 0, 1), layers=2), 5).eval()
 
 
 def test_a_line_scores_alike_alone_and_padded_in_a_batch(net: LineNet) -> None:
@@ -55,7 +59,21 @@ def test_a_config_survives_json() -> None:
     assert ModelConfig.from_dict(TINY.to_dict()) == TINY
 
 
-@pytest.mark.parametrize("change", [{"height": 15}, {"architecture": "other"}, {"surprise": 1}])
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_reads_lines_and_fits_its_geometry(name: str) -> None:
+    config = PRESETS[name]
+    net = LineNet(config, 80).eval()
+    with torch.no_grad():
+        scores = net(torch.rand(1, 1, config.height, 16 * config.column_step))
+    assert scores.shape == (1, 16, 80)
+    assert sum(p.numel() for p in net.parameters()) < 10e6
+    assert ModelConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"height": 15}, {"encoder": "other"}, {"surprise": 1}, {"strides": [[2, 2]]}, {"width": 0}, {"dropout": 1}],
+)
 def test_an_impossible_config_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(BundleError, match="architecture config"):
         ModelConfig.from_dict({**TINY.to_dict(), **change})

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 from htr.bundle import ONNX, WEIGHTS, Bundle, write_bundle
 from htr.errors import DataError
 from htr.evaluate import calibrate, character_scores, confusions, evaluate, profile_table, rates, rates_by
-from htr.fitting import Plan, cosine_with_warmup
 from htr.lines import LinesDataset, LinesWriter
+from htr.plan import Plan, cosine_with_warmup
 from htr.recogniser import Recogniser
 from htr.report import build_report, read_report
 from htr.train import Progress, TrainConfig, train
@@ -186,7 +186,7 @@ def test_an_export_that_differs_from_torch_is_refused(tiny_bundle: Path, tmp_pat
     other = write_bundle(
         Bundle(
             path=tmp_path / "b",
-            architecture={**TINY.to_dict(), "lstm_width": 16},
+            architecture={**TINY.to_dict(), "width": 16},
             alphabet=good.alphabet,
             geometry=good.geometry,
         ),

@@ -6,7 +6,7 @@ import pytest
 
 from htr.errors import DataError
 from htr.lines import LinesDataset, LinesWriter
-from pipelines.arrival import LEAST_LINES, set_aside
+from pipelines.arrival import LEAST_LINES, check_size, set_aside
 from tests.conftest import make_line
 
 SPLITS = ("train", "val", "test", "train")
@@ -54,3 +54,9 @@ def test_lines_without_writers_pages_or_sources_can_still_be_set_aside(tmp_path:
     aside = set_aside(LinesDataset.open(tmp_path / "d"), tmp_path / "base", tmp_path / "new")
     assert aside.arriving_lines == LEAST_LINES
     assert aside.base_lines == 400 - LEAST_LINES
+
+
+def test_a_hand_that_is_too_small_is_refused_at_once(tmp_path: Path) -> None:
+    check_size(dataset(tmp_path / "enough", {"one": LEAST_LINES}))
+    with pytest.raises(DataError, match="drift is judged on 100"):
+        check_size(dataset(tmp_path / "small", {"one": LEAST_LINES - 1}))

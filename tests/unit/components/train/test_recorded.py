@@ -69,7 +69,7 @@ def test_a_training_leaves_its_whole_record_in_mlflow_and_in_the_curves_file(
     run = store.client.get_run(step.run(lines))
 
     assert run.info.status == "FINISHED"
-    params = {"max_lines": "24", "seed": "3", "base": "none", "model_architecture": "crnn"}
+    params = {"max_lines": "24", "seed": "3", "base": "none", "model_encoder": "lstm"}
     assert params.items() <= run.data.params.items()
     assert run.data.tags["git_commit"] == "abc1234"
     assert run.data.tags["dataset_digest"] == lines.digest
