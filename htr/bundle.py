@@ -4,6 +4,7 @@
                           and the SHA-256 of every other file
     weights.safetensors   for training on from here
     model.onnx            for reading
+    model.int8.onnx       the same with 8-bit weights in its matrix products; used where `Parity` allows it
     reference.parquet     profile rows of lines that training did not see: what drift compares with
 
 A bundle's digest is the SHA-256 of its ``bundle.json``, which names the digests of the rest.
@@ -24,10 +25,32 @@ from htr.image import Geometry
 from htr.lines import file_sha256
 
 FORMAT_VERSION = 1
+MAX_CER_DELTA = 1e-3
+"""Rise of the character error rate, as a fraction, that 8 bits may cost."""
 MANIFEST = "bundle.json"
 WEIGHTS = "weights.safetensors"
 ONNX = "model.onnx"
+INT8 = "model.int8.onnx"
 REFERENCE = "reference.parquet"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """How the 8-bit graph read the validation lines beside the 32-bit one; see htr.parity."""
+
+    lines: int = 0
+    """0 where nobody compared them."""
+    changed_lines: int = 0
+    """Lines whose text differs."""
+    max_difference: float = 0.0
+    """Largest difference of any class's probability at any step, 0..1."""
+    cer_fp32: float = 0.0
+    cer_int8: float = 0.0
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the 8-bit graph may be read with: its CER is at most MAX_CER_DELTA higher."""
+        return self.lines > 0 and self.cer_int8 - self.cer_fp32 <= MAX_CER_DELTA
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +63,7 @@ class Bundle:
     alphabet: Alphabet
     geometry: Geometry
     calibration: Calibration = field(default_factory=Calibration)
+    parity: Parity = field(default_factory=Parity)
     metrics: dict[str, float] = field(default_factory=dict)
     """Filled by evaluation, ``cer`` and the like, as fractions."""
     dataset_digest: str = ""
@@ -80,6 +104,7 @@ class Bundle:
                 alphabet=Alphabet(raw["alphabet"]),
                 geometry=geometry,
                 calibration=Calibration(**raw["calibration"]),
+                parity=Parity(**raw.get("parity", {})),
                 **{name: raw[name] for name in _PLAIN},
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -112,10 +137,13 @@ class Bundle:
             "geometry": asdict(self.geometry),
             "preprocessing": self.geometry.fingerprint(),
             "calibration": asdict(self.calibration),
+            "parity": asdict(self.parity),
         }
 
 
-_PLAIN = tuple(f.name for f in fields(Bundle) if f.name not in {"path", "alphabet", "geometry", "calibration"})
+_PLAIN = tuple(
+    f.name for f in fields(Bundle) if f.name not in {"path", "alphabet", "geometry", "calibration", "parity"}
+)
 
 
 def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:

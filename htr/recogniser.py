@@ -11,10 +11,10 @@ import numpy as np
 import onnxruntime as ort
 
 from htr.alphabet import normalise
-from htr.bundle import ONNX, Bundle
-from htr.ctc import best_path
+from htr.bundle import INT8, ONNX, Bundle
+from htr.ctc import BestPath, Scores, best_path
 from htr.errors import BundleError
-from htr.image import decode, line_tensor
+from htr.image import Grey, decode, line_tensor
 from htr.profile import Profile, profile
 
 
@@ -47,23 +47,25 @@ class Recogniser:
     Args:
         bundle: an opened bundle; its files were checked against their digests.
         num_threads: processor threads for one line.
+        precision: ``fp32``, ``int8``, or ``auto``: int8 where the bundle's certificate says that it reads as well.
+
+    Raises:
+        BundleError: the graph cannot be loaded.
     """
 
-    def __init__(self, bundle: Bundle, *, num_threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, num_threads: int = 1, precision: str = "auto") -> None:
         self.bundle = bundle
+        small = precision == "int8" or (precision == "auto" and INT8 in bundle.files and bundle.parity.trusted)
+        graph = bundle.path / (INT8 if small else ONNX)
         self.digest = bundle.digest
         options = ort.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = ort.InferenceSession(
-                str(bundle.path / ONNX), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            raise BundleError(
-                f"{bundle.path / ONNX}: cannot be loaded ({error}); fetch the bundle again"
-            ) from error
+            raise BundleError(f"{graph}: cannot be loaded ({error}); fetch the bundle again") from error
 
     @classmethod
     def load(cls, path: Path | str, *, num_threads: int = 1) -> "Recogniser":
@@ -80,7 +82,7 @@ class Recogniser:
         Raises:
             ImageError: an image cannot be decoded.
         """
-        return [observation.reading for observation in self.observe(images)]
+        return [self._read(decode(data))[0] for data in images]
 
     def observe(self, images: Iterable[bytes]) -> Iterator[Observation]:
         """Read encoded images and measure them; lazily, so that callers can show progress.
@@ -90,14 +92,28 @@ class Recogniser:
         """
         for data in images:
             grey = decode(data)
-            tensor_1HW = line_tensor(grey, self.bundle.geometry)
-            (log_probs_BTK,) = self._session.run(None, {"images": tensor_1HW[None]})
-            log_probs_TK = np.asarray(log_probs_BTK[0])
-            path = best_path(log_probs_TK)
-            text = normalise(self.bundle.alphabet.decode(path.class_ids))
-            reading = Reading(
-                text=text,
-                confidence=self.bundle.calibration.confidence(path.log_prob),
-                log_prob=path.log_prob,
-            )
-            yield Observation(reading=reading, profile=profile(grey, log_probs_TK, path, text))
+            reading, path, log_probs_TK = self._read(grey)
+            yield Observation(reading=reading, profile=profile(grey, log_probs_TK, path, reading.text))
+
+    def scores(self, data: bytes) -> Scores:
+        """Return the log-probability of every class at every step of one encoded line, shape (T, K).
+
+        Raises:
+            ImageError: the image cannot be decoded.
+        """
+        return self._scores(decode(data))
+
+    def _scores(self, grey: Grey) -> Scores:
+        tensor_1HW = line_tensor(grey, self.bundle.geometry)
+        (log_probs_BTK,) = self._session.run(None, {"images": tensor_1HW[None]})
+        return np.asarray(log_probs_BTK[0])
+
+    def _read(self, grey: Grey) -> tuple[Reading, BestPath, Scores]:
+        log_probs_TK = self._scores(grey)
+        path = best_path(log_probs_TK)
+        reading = Reading(
+            text=normalise(self.bundle.alphabet.decode(path.class_ids)),
+            confidence=self.bundle.calibration.confidence(path.log_prob),
+            log_prob=path.log_prob,
+        )
+        return reading, path, log_probs_TK

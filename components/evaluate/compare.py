@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from components.progress import Ticker, say
 from htr.bundle import MANIFEST, REFERENCE, Bundle, amend_bundle
 from htr.evaluate import Evaluation, calibrate, evaluate, profile_table
 from htr.lines import LinesDataset
+from htr.parity import certify
 from htr.recogniser import Recogniser
 from htr.report import build_report
 
@@ -44,7 +46,7 @@ def compare(
         Metrics of the challenger on the golden test, and on the recent lines where there are any.
     """
     lines = LinesDataset.open(dataset)
-    bundle = Bundle.open(challenger)
+    bundle = certify(Bundle.open(challenger), lines)
     mine = _read("challenger", Recogniser(bundle), lines, HELD_OUT)
     rival = None
     if (champion / MANIFEST).is_file():
@@ -54,7 +56,12 @@ def compare(
     metrics = headline(content["challenger"]["splits"])
     reference = io.BytesIO()
     pq.write_table(profile_table(mine.lines), reference)
-    amend_bundle(bundle, evaluated, {REFERENCE: reference.getvalue()}, calibration=calibration, metrics=metrics)
+    complete = amend_bundle(
+        bundle, evaluated, {REFERENCE: reference.getvalue()}, calibration=calibration, metrics=metrics
+    )
+    # What is registered and served is the complete bundle: the report must name that one.
+    mine = replace(mine, bundle_digest=complete.digest)
+    content["challenger"]["bundle_digest"] = complete.digest
     report.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     confidences = {line.id: calibration.confidence(line.log_prob) for line in mine.lines if line.profile}
     epochs = json.loads(curves.read_text(encoding="utf-8"))["epochs"]

@@ -24,7 +24,7 @@ def change(bundle: Path, **values: object) -> None:
 def test_the_manifest_holds_these_fields(tiny_bundle: Path) -> None:
     assert sorted(json.loads((tiny_bundle / MANIFEST).read_text())) == [
         "alphabet", "architecture", "base_digest", "calibration", "dataset_digest", "files", "format_version",
-        "geometry", "git_commit", "metrics", "preprocessing", "trained_lines",
+        "geometry", "git_commit", "metrics", "parity", "preprocessing", "trained_lines",
     ]  # fmt: skip
 
 
