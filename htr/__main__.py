@@ -1,11 +1,11 @@
-"""python -m htr import | synth | train | evaluate | read."""
+"""python -m htr import | synth | train | search | evaluate | read."""
 
 import argparse
 import io
 import sys
 import warnings
 
-from htr import __version__, commands_data, commands_model
+from htr import __version__, commands_data, commands_model, commands_search
 from htr.errors import QuillflowError
 
 
@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     commands_data.add_parsers(verbs)
     commands_model.add_parsers(verbs)
+    commands_search.add_parsers(verbs)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # handwriting has more than the terminal's ASCII
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -26,8 +27,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
+        extra = "search" if error.name in {"optuna", "scipy", "matplotlib"} else "train"
         print(
-            f"error: this command needs the package {error.name!r}: pip install 'quillflow[train]'",
+            f"error: this command needs the package {error.name!r}: pip install 'quillflow[{extra}]'",
             file=sys.stderr,
         )
         return 2

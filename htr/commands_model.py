@@ -22,8 +22,9 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("lines", type=Path, help="lines dataset")
     verb.add_argument("--out", type=Path, required=True, help="folder for the bundle")
     verb.add_argument("--base", type=Path, help="bundle to start from")
-    verb.add_argument("--max-lines", type=int, default=20_000, help="lines shown to the network")
-    verb.add_argument("--seed", type=int, default=1)
+    verb.add_argument("--config", type=Path, help="training settings, JSON: such as the best.json of a search")
+    verb.add_argument("--max-lines", type=int, help="lines shown; default: as in --config, or 20,000")
+    verb.add_argument("--seed", type=int, help="default: as in --config, or 1")
     verb.add_argument("--work", type=Path, help="folder for checkpoints; default: OUT.checkpoints")
     verb.set_defaults(handler=_train)
 
@@ -42,8 +43,12 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _train(args: argparse.Namespace, say: Say) -> int:
-    from htr.train import Progress, TrainConfig, train
+    from htr.settings import read_settings, training_config
+    from htr.train import Progress, train
 
+    given = {"max_lines": args.max_lines, "seed": args.seed}
+    settings = read_settings(args.config) if args.config else {}
+    settings |= {name: value for name, value in given.items() if value is not None}
     last = time.monotonic()
 
     def show(progress: Progress) -> None:
@@ -59,7 +64,7 @@ def _train(args: argparse.Namespace, say: Say) -> int:
     result = train(
         LinesDataset.open(args.lines),
         args.out,
-        TrainConfig(seed=args.seed, max_lines=args.max_lines),
+        training_config(settings),
         work=args.work or args.out.with_name(args.out.name + ".checkpoints"),
         base=Bundle.open(args.base) if args.base else None,
         on_progress=show,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from components import tracking
 from components.progress import Ticker, clock, say
 from components.train.record import Record
 from htr.bundle import MANIFEST, Bundle
-from htr.errors import SettingsError
 from htr.lines import LinesDataset
+from htr.settings import training_config
 from htr.train import Progress, TrainConfig, train
 
 
@@ -90,26 +90,6 @@ def train_recorded(
     resumed = f", resumed at epoch {result.resumed_at_epoch}" if result.resumed_at_epoch else ""
     say(f"train: {result.epochs} epochs{resumed}, validation CER {result.validation_cer:.1%}")
     return run_id
-
-
-def training_config(settings: Mapping[str, Any]) -> TrainConfig:
-    """Build a TrainConfig from pipeline parameters; whole numbers may come back from KFP as floats.
-
-    Raises:
-        SettingsError: an unknown name, or a value that makes no sense.
-    """
-    known = {f.name: f.type for f in fields(TrainConfig) if f.name != "model"}
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise SettingsError(f"unknown training settings {unknown}; known: {sorted(known)}")
-    whole = {name for name, kind in known.items() if kind in (int, "int")}
-    try:
-        broken = sorted(name for name in whole & set(settings) if settings[name] != int(settings[name]))
-        if broken:
-            raise SettingsError(f"training settings {broken} must be whole numbers, got {dict(settings)}")
-        return TrainConfig(**{k: int(v) if k in whole else v for k, v in settings.items()})
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"training settings {dict(settings)}: {error}") from error
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:
