@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from htr.errors import SettingsError
+from htr.search.space import SPACE, Dimension
 from htr.search.trial import Trial
 from htr.settings import nested
 from htr.train import Progress
@@ -24,9 +25,11 @@ class SearchConfig:
     seed: int = 1
     """Of the search, and of every training in it."""
     pruner: str = "median"
-    """Stops weak trials: ``median`` (of earlier ones at that epoch), ``hyperband`` (Li et al. 2018) or ``none``."""
+    """Stops weak trials: ``median`` (of earlier ones at an epoch), ``hyperband`` (Li et al. 2018) or ``none``."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Nested training settings that every trial shares; what they name is not searched."""
+    space: tuple[Dimension, ...] = SPACE
+    """What is searched, but for what is named above."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.trials <= 10_000:

@@ -112,8 +112,9 @@ def _draw(name: str, study: optuna.Study, path: Path) -> bool:
             elif name == "epochs":
                 axes = plots.plot_intermediate_values(study)
                 axes.set(xlabel="epoch", ylabel=_CER)
-                if len(study.trials) > _NAMED_AT_MOST and axes.get_legend():
-                    axes.get_legend().remove()
+                legend = axes.get_legend()
+                if legend and len(study.trials) > _NAMED_AT_MOST:
+                    legend.remove()
             elif name == "importances":
                 plots.plot_param_importances(study, target_name=_CER)
             elif name == "parallel":
@@ -123,7 +124,7 @@ def _draw(name: str, study: optuna.Study, path: Path) -> bool:
                 plots.plot_slice(study, target_name=_CER)
         except (ValueError, RuntimeError) as error:  # such as importances of trials that all came to the same
             logger.info("no plot of %s: %s", name, error)
-            pyplot.close("all")
+            pyplot.close()
             return False
     axes = pyplot.gcf().axes[0]
     if name == "slices":
@@ -131,5 +132,5 @@ def _draw(name: str, study: optuna.Study, path: Path) -> bool:
     else:
         axes.set_title(PLOTS[name])
     pyplot.gcf().savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": ""})
-    pyplot.close("all")
+    pyplot.close()
     return True

@@ -51,7 +51,7 @@ def search(
         DataError: the dataset cannot be trained on, or no trial came to its end.
         OutputError: ``out`` cannot be written, or another search is at work there.
     """
-    space = space_for(config.settings, has_base=base is not None)
+    space = space_for(config.settings, has_base=base is not None, space=config.space)
     start = points(space, min(config.trials, NUM_SPREAD), seed=config.seed)
     training_config(config.complete(start[0]))
     with _alone(out):

@@ -41,9 +41,9 @@ class Choice:
     """One of a few values."""
 
     name: str
-    values: tuple[int, ...]
+    values: tuple[float, ...]
 
-    def at(self, share: float) -> int:
+    def at(self, share: float) -> float:
         """Return the value at a share of the list, 0..1."""
         return self.values[min(len(self.values) - 1, math.floor(share * len(self.values)))]
 
@@ -68,23 +68,26 @@ SPACE: tuple[Dimension, ...] = (
 _OF_THE_NETWORK = "model."
 
 
-def space_for(fixed: Mapping[str, Any], *, has_base: bool) -> tuple[Dimension, ...]:
+def space_for(
+    fixed: Mapping[str, Any], *, has_base: bool, space: Sequence[Dimension] = SPACE
+) -> tuple[Dimension, ...]:
     """Return what is left to search.
 
     Args:
         fixed: nested settings that every trial shares; what they name is not searched.
+        space: all that could be searched.
         has_base: whether the network's shape comes from a base bundle, so that it cannot be searched.
 
     Raises:
         SettingsError: nothing is left.
     """
     named = set(flat(fixed))
-    space = tuple(
-        one for one in SPACE if one.name not in named and not (has_base and one.name.startswith(_OF_THE_NETWORK))
+    left = tuple(
+        one for one in space if one.name not in named and not (has_base and one.name.startswith(_OF_THE_NETWORK))
     )
-    if not space:
+    if not left:
         raise SettingsError("nothing left to search: the settings given name everything; leave some of them out")
-    return space
+    return left
 
 
 def points(space: Sequence[Dimension], count: int, *, seed: int) -> list[dict[str, Any]]:
