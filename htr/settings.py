@@ -6,7 +6,7 @@ Settings are the fields of TrainConfig that differ from their defaults; those of
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -22,6 +22,17 @@ def training_config(settings: Mapping[str, Any]) -> TrainConfig:
     """
     config: TrainConfig = _built(TrainConfig, settings, "")
     return config
+
+
+def in_kind(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with every value of the kind that its field has: 8 where KFP made 8.0 of it.
+
+    Raises:
+        SettingsError: as `training_config` does.
+    """
+    kinds = flat(asdict(training_config(settings)))
+    values = {name: kinds[name] for name in flat(settings)}
+    return nested({name: list(v) if isinstance(v, tuple) else v for name, v in values.items()})
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from components import tracking
 from components.progress import Ticker, clock, say
-from components.train.record import Record
+from components.record import Record
 from htr.bundle import MANIFEST, Bundle
 from htr.lines import LinesDataset
 from htr.settings import training_config
@@ -26,6 +26,8 @@ def train_recorded(
     tracking_uri: str,
     git_commit: str,
     work: str,
+    parent_run: str = "",
+    name: str = "",
 ) -> str:
     """Train, and record it in MLflow.
 
@@ -34,10 +36,12 @@ def train_recorded(
         champion: bundle to start from; an empty folder for none.
         out: folder for the challenger's bundle.
         curves: file for the per-epoch metrics and for what became of every line, JSON.
-        settings: fields of TrainConfig that differ from their defaults.
+        settings: fields of TrainConfig that differ from their defaults, as `htr.settings` takes them.
         tracking_uri: MLflow's; "" takes the environment's.
         git_commit: noted in bundle and run.
         work: folder for checkpoints, kept between tries; "" keeps them beside the bundle.
+        parent_run: MLflow run to nest this one in; "" for none.
+        name: of a nested run.
 
     Returns:
         The MLflow run's id.
@@ -63,7 +67,7 @@ def train_recorded(
     with ExitStack() as open_run:
         client = open_run.enter_context(tracking.service(tracking_uri))
         known = record.run_id if record.run_id and tracking.knows_run(client, record.run_id) else ""
-        run_id = open_run.enter_context(tracking.tracked_run(known, tags=tags))
+        run_id = open_run.enter_context(tracking.tracked_run(known, tags=tags, parent=parent_run, name=name))
         if run_id != record.run_id:
             tracking.log_dataset(lines, "training")
             tracking.log_params(_flat(config) | {"base": base.digest if base else "none"})

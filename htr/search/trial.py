@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from htr.errors import DataError
+from htr.settings import flat, in_kind
 
 COMPLETE, PRUNED, DIVERGED, RUNNING = "complete", "pruned", "diverged", "running"
 
@@ -38,7 +39,10 @@ class Trial:
     def from_dict(cls, values: Mapping[str, Any]) -> "Trial":
         """Rebuild a trial that went through JSON, or through KFP, which makes floats of whole numbers."""
         history = {int(float(epoch)): float(cer) for epoch, cer in values["history"].items()}
-        return cls(**{**values, "number": int(values["number"]), "history": history})
+        settings = in_kind(values["settings"])
+        sampled = {name: flat(settings)[name] for name in values["sampled"]}
+        given = {"number": int(values["number"]), "settings": settings, "sampled": sampled, "history": history}
+        return cls(**{**values, **given})
 
 
 def best_of(trials: Iterable[Trial]) -> Trial:
