@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_parameters(verb)
     verb.set_defaults(handler=_run)
 
-    searching.add_parser(verbs)
+    searching.add_parser(verbs, show=lambda text: print(text, flush=True))
 
     verb = verbs.add_parser("loop", help="drive the whole loop: train, serve, notice a new hand, retrain")
     verb.add_argument("--runs", type=Path, default=Path("runs"), help="folder that every loop gets a folder in")
@@ -94,9 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_pipeline(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--pipeline", choices=("training", "search"), default="training", help="which; default: training"
-    )
+    verb.add_argument("--pipeline", choices=("training", "search"), default="training", help="default: training")
 
 
 def _add_parameters(verb: argparse.ArgumentParser) -> None:

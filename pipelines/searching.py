@@ -1,4 +1,4 @@
-"""The command that searches for training settings here: side by side by the pipeline, or one after another, pruned.
+"""The command that searches for training settings here: side by side by the pipeline, or pruned one by one.
 
 ROOT/search/          best.json, trials.csv and search.html of the pipeline
 ROOT/pruned-search/   those of the pruned search, with its study: see htr.search
@@ -8,6 +8,7 @@ ROOT/mlflow.db        MLflow's database, unless another one is named
 import argparse
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,15 @@ from pipelines.local import default_tracking_uri, run_shown
 FILES = {"best": "best.json", "table": "trials.csv", "page": "search.html"}
 
 
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Register the command."""
+def add_parser(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", *, show: Callable[[str], None]
+) -> None:
+    """Register the command.
+
+    Args:
+        verbs: where.
+        show: shows a line to the user.
+    """
     verb = verbs.add_parser("search", help="look for training settings here, recorded in MLflow")
     verb.add_argument("--lines", type=Path, required=True, help="lines dataset")
     verb.add_argument("--root", type=Path, default=Path("search"), help="folder for everything; default: search")
@@ -30,19 +38,19 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     verb.add_argument(
         "--pruned",
         action="store_true",
-        help="one after another, each led by those before it and weak ones stopped early; left out: all sampled up "
-        "front and run side by side, as on a cluster",
+        help="one after another, each led by those before it and weak ones stopped early; left out: all sampled "
+        "up front and run side by side, as on a cluster",
     )
-    verb.set_defaults(handler=_search)
+    verb.set_defaults(handler=partial(_search, show=show))
 
 
-def _search(args: argparse.Namespace) -> int:
+def _search(args: argparse.Namespace, *, show: Callable[[str], None]) -> int:
     from htr.settings import read_settings
 
     settings = read_settings(args.config) if args.config else {}
     base = str(args.base.resolve()) if args.base else ""
     if args.pruned:
-        return _search_pruned(args, settings, base)
+        return _search_pruned(args, settings, base, show)
     arguments = {
         "lines": str(args.lines.resolve()),
         "trials": args.trials,
@@ -54,7 +62,7 @@ def _search(args: argparse.Namespace) -> int:
         "work": str(args.root.resolve() / "search" / "checkpoints"),
         "git_commit": git_commit(),
     }
-    run_search({name: value for name, value in arguments.items() if value != ""}, args.root, show=_show)
+    run_search({name: value for name, value in arguments.items() if value != ""}, args.root, show=show)
     return 0
 
 
@@ -67,24 +75,23 @@ def run_search(arguments: Mapping[str, Any], root: Path, *, show: Callable[[str]
     show(f"validation CER {outcome['cer']:.1%}; best settings, table and page: {root / 'search'}")
 
 
-def _search_pruned(args: argparse.Namespace, settings: dict[str, Any], base: str) -> int:
+def _search_pruned(
+    args: argparse.Namespace, settings: dict[str, Any], base: str, show: Callable[[str], None]
+) -> int:
     from components.search.recorded import search_recorded
-    from htr.search.config import SearchConfig
 
-    config = SearchConfig(trials=args.trials, max_lines=args.max_lines, seed=args.seed, settings=settings)
     out = args.root / "pruned-search"
     args.root.mkdir(parents=True, exist_ok=True)
-    best = search_recorded(
+    cer = search_recorded(
         args.lines,
         out,
-        config,
         base=base,
+        settings=settings,
+        trials=args.trials,
+        max_lines=args.max_lines,
+        seed=args.seed,
         tracking_uri=default_tracking_uri(args.root),
         git_commit=git_commit(),
     )
-    _show(f"validation CER {best.cer:.1%}; best settings, table and page: {out}")
+    show(f"validation CER {cer:.1%}; best settings, table and page: {out}")
     return 0
-
-
-def _show(text: str) -> None:
-    print(text, flush=True)

@@ -1,6 +1,7 @@
 """The pruned search with its record: a parent run in MLflow, and one nested in it for every trial."""
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,21 +20,40 @@ from htr.train import Progress
 
 
 def search_recorded(
-    dataset: Path, out: Path, config: SearchConfig, *, base: str, tracking_uri: str, git_commit: str
-) -> Trial:
+    dataset: Path,
+    out: Path,
+    *,
+    base: str,
+    settings: Mapping[str, Any],
+    trials: int,
+    max_lines: int,
+    seed: int,
+    tracking_uri: str,
+    git_commit: str,
+) -> float:
     """Search as `htr.search.run` does, and record it in MLflow; a killed search goes on in the same runs.
 
     Args:
         dataset: lines dataset.
         out: folder of the search.
-        config: how.
         base: bundle that every trial starts from; "" for none.
+        settings: nested training settings that every trial shares; what they name is not searched.
+        trials: how many there shall be in the end.
+        max_lines: lines shown in a trial that comes to its end.
+        seed: of the search, and of every training.
         tracking_uri: MLflow's; "" takes the environment's.
         git_commit: noted in the runs.
 
     Returns:
-        The best trial.
+        CER of the best trial on the validation lines, as a fraction.
+
+    Raises:
+        SettingsError: impossible settings, or ``out`` holds a search with other inputs.
+        DataError: the dataset cannot be trained on, or no trial came to its end.
+        OutputError: ``out`` cannot be written, or another search is at work there.
+        ServiceError: MLflow is away or refuses.
     """
+    config = SearchConfig(trials=trials, max_lines=max_lines, seed=seed, settings=dict(settings))
     lines = LinesDataset.open(dataset)
     given = Bundle.open(base) if base else None
     runs = _Runs.of(out / "mlflow-runs.json")
@@ -44,10 +64,10 @@ def search_recorded(
                 runs = _Runs(file=runs.file, parent=parent)
                 runs.write()
                 tracking.log_dataset(lines, "search")
-            watcher = _Recorder(client, runs, child, config.trials, git_commit)
-            trials = search(lines, out, config, watcher=watcher, base=given)
-            log_search(trials, out)
-    return best_of(trials)
+            watcher = _Recorder(client, runs, child, trials, git_commit)
+            found = search(lines, out, config, watcher=watcher, base=given)
+            log_search(found, out)
+    return best_of(found).cer or 0.0
 
 
 @dataclass(kw_only=True)
