@@ -27,7 +27,6 @@ class SearchOutcome(NamedTuple):
     """What a search came to."""
 
     cer: float
-    run_id: str
     best: dsl.Artifact
     table: dsl.Artifact
     page: dsl.HTML
@@ -78,12 +77,12 @@ def search(
     ).after(checked)
     planned.set_caching_options(False).set_retry(2)
 
-    with dsl.ParallelFor(planned.outputs["trials"], name="trials", parallelism=TRIALS_AT_ONCE) as one:
+    with dsl.ParallelFor(planned.outputs["Output"], name="trials", parallelism=TRIALS_AT_ONCE) as one:
         tried = try_settings(
             dataset=dataset,
             base=planned.outputs["bundle"],
+            run=planned.outputs["run"],
             planned=one,
-            parent_run=planned.outputs["run_id"],
             tracking_uri=tracking_uri,
             git_commit=git_commit,
             work=work,
@@ -92,14 +91,11 @@ def search(
         if GPUS:
             tried.set_accelerator_type(GPU).set_accelerator_limit(GPUS)
 
-    found = collect(
-        results=dsl.Collected(tried.output), run_id=planned.outputs["run_id"], tracking_uri=tracking_uri
-    )
+    found = collect(results=dsl.Collected(tried.output), run=planned.outputs["run"], tracking_uri=tracking_uri)
     found.set_caching_options(False).set_retry(2)
 
     return SearchOutcome(
         cer=found.outputs["Output"],
-        run_id=planned.outputs["run_id"],
         best=found.outputs["best"],
         table=found.outputs["table"],
         page=found.outputs["page"],

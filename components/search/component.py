@@ -1,7 +1,5 @@
 """KFP signatures of the search's first and last step."""
 
-from typing import NamedTuple
-
 from kfp import dsl
 
 from components.image import PIPELINE_IMAGE
@@ -19,18 +17,21 @@ def plan(
     git_commit: str,
     work: str,
     bundle: dsl.Output[dsl.Model],
-) -> NamedTuple("Plan", [("trials", list), ("run_id", str)]):
-    """Sample the trials up front; return them, and the MLflow run that theirs are nested in."""
+    run: dsl.Output[dsl.Artifact],
+) -> list:
+    """Sample the trials up front, and return them; the MLflow run that theirs are nested in is named in a file."""
     from pathlib import Path
 
     from components.progress import errors_shown
     from components.search.plan import plan_trials
 
     with errors_shown():
+        # One plain list is returned: kfp.local cannot loop over one of several outputs.
         return plan_trials(
             Path(dataset.path),
             base,
             Path(bundle.path),
+            Path(run.path),
             settings=settings,
             trials=trials,
             max_lines=max_lines,
@@ -44,7 +45,7 @@ def plan(
 @dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
 def collect(
     results: list,
-    run_id: str,
+    run: dsl.Input[dsl.Artifact],
     tracking_uri: str,
     best: dsl.Output[dsl.Artifact],
     table: dsl.Output[dsl.Artifact],
@@ -59,7 +60,7 @@ def collect(
     with errors_shown():
         return collect_trials(
             results,
-            run_id=run_id,
+            run_id=Path(run.path).read_text(encoding="utf-8"),
             tracking_uri=tracking_uri,
             best=Path(best.path),
             table=Path(table.path),

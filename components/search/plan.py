@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from components import tracking
 from components.progress import say
@@ -17,19 +17,11 @@ from htr.search.trial import Trial
 from htr.settings import training_config
 
 
-class Plan(NamedTuple):
-    """What the search will try."""
-
-    trials: list[dict[str, Any]]
-    """As `Trial.to_dict` gives them."""
-    run_id: str
-    """MLflow run that those of the trials are nested in."""
-
-
 def plan_trials(
     dataset: Path,
     base: str,
     bundle: Path,
+    run: Path,
     *,
     settings: Mapping[str, Any],
     trials: int,
@@ -38,13 +30,14 @@ def plan_trials(
     tracking_uri: str,
     git_commit: str,
     work: str,
-) -> Plan:
+) -> list[dict[str, Any]]:
     """Sample settings, and begin the run of the search.
 
     Args:
         dataset: lines dataset.
         base: bundle that every trial starts from; "" for none.
         bundle: folder that becomes a copy of it, or empty.
+        run: file for the id of the MLflow run that those of the trials are nested in.
         settings: nested training settings that every trial shares; what they name is not searched.
         trials: how many.
         max_lines: lines shown in each.
@@ -52,6 +45,9 @@ def plan_trials(
         tracking_uri: MLflow's; "" takes the environment's.
         git_commit: noted in the run.
         work: folder that outlives a failed try: the next one goes on in the same run; "" for none.
+
+    Returns:
+        The trials, as `Trial.to_dict` gives them.
 
     Raises:
         SettingsError: impossible settings.
@@ -77,7 +73,9 @@ def plan_trials(
         shutil.copytree(base, bundle, dirs_exist_ok=True)
     run_id = _begun(Path(work) if work else bundle.parent, lines, config, digest, tracking_uri, git_commit)
     say(f"search: {len(planned)} trials of {config.max_lines:,} lines each, over {len(space)} settings")
-    return Plan(trials=[trial.to_dict() for trial in planned], run_id=run_id)
+    run.parent.mkdir(parents=True, exist_ok=True)
+    run.write_text(run_id, encoding="utf-8")
+    return [trial.to_dict() for trial in planned]
 
 
 def _begun(

@@ -39,8 +39,8 @@ def train(
 def try_settings(
     dataset: dsl.Input[dsl.Dataset],
     base: dsl.Input[dsl.Model],
+    run: dsl.Input[dsl.Artifact],
     planned: dict,
-    parent_run: str,
     tracking_uri: str,
     git_commit: str,
     work: str,
@@ -56,7 +56,7 @@ def try_settings(
             Path(dataset.path),
             Path(base.path),
             planned,
-            parent_run=parent_run,
+            parent_run=Path(run.path).read_text(encoding="utf-8"),
             tracking_uri=tracking_uri,
             git_commit=git_commit,
             work=work,

@@ -41,7 +41,7 @@ def train_recorded(
         git_commit: noted in bundle and run.
         work: folder for checkpoints, kept between tries; "" keeps them beside the bundle.
         parent_run: MLflow run to nest this one in; "" for none.
-        name: of a nested run.
+        name: of a nested run, and of the training where it tells people how far it is.
 
     Returns:
         The MLflow run's id.
@@ -55,7 +55,7 @@ def train_recorded(
     lines = LinesDataset.open(dataset)
     folder = Path(work) if work else out.parent / "checkpoints"
     record = Record.of(folder, lines.digest, _flat(config), base.digest if base else "")
-    show = _Show()
+    show = _Show(name or "train")
 
     def on_progress(progress: Progress) -> None:
         show(progress)
@@ -92,7 +92,7 @@ def train_recorded(
     }
     curves.write_text(json.dumps(content), encoding="utf-8")
     resumed = f", resumed at epoch {result.resumed_at_epoch}" if result.resumed_at_epoch else ""
-    say(f"train: {result.epochs} epochs{resumed}, validation CER {result.validation_cer:.1%}")
+    say(f"{name or 'train'}: {result.epochs} epochs{resumed}, validation CER {result.validation_cer:.1%}")
     return run_id
 
 
@@ -105,7 +105,8 @@ def _flat(config: TrainConfig) -> dict[str, Any]:
 class _Show:
     """Turns training progress into a few lines for people."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._ticker: Ticker | None = None
         self._cer = ""
 
@@ -113,12 +114,12 @@ class _Show:
         if progress.stage != "training":
             return
         if self._ticker is None:
-            self._ticker = Ticker("train", progress.total)
+            self._ticker = Ticker(self._name, progress.total)
         if progress.metrics:
             self._cer = f", validation CER {progress.metrics['val_cer']:.1%}"
             left = clock((progress.total - progress.done) / progress.rate) if progress.rate else "?"
             say(
-                f"train: epoch {progress.epoch + 1}, {progress.done:,} of {progress.total:,} lines, "
+                f"{self._name}: epoch {progress.epoch + 1}, {progress.done:,} of {progress.total:,} lines, "
                 f"{progress.rate:.0f}/s, {left} left{self._cer}"
             )
         else:

@@ -32,8 +32,9 @@ class Trial:
     """Why it diverged."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self) | {"history": {str(epoch): cer for epoch, cer in self.history.items()}}
+        """Return plain values for JSON; what is not known is left out, since KFP's local runner takes no null."""
+        values = asdict(self) | {"history": {str(epoch): cer for epoch, cer in self.history.items()}}
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Trial":
