@@ -59,24 +59,53 @@ def knows_run(client: mlflow.MlflowClient, run_id: str) -> bool:
 
 
 @contextmanager
-def tracked_run(run_id: str = "", *, tags: Mapping[str, str] | None = None) -> Iterator[str]:
+def tracked_run(
+    run_id: str = "", *, tags: Mapping[str, str] | None = None, parent: str = "", name: str = ""
+) -> Iterator[str]:
     """Enter an MLflow run, with system metrics; yields its id.
 
-    A given id, or the MLFLOW_RUN_ID that KFP sets, is continued; else a run is begun.
+    Args:
+        run_id: continued; where there is none, the MLFLOW_RUN_ID that KFP sets; else a run is begun.
+        tags: set on the run.
+        parent: run to nest it in, "" for none; a nested run is never the one that KFP set.
+        name: of a nested run.
     """
-    known = run_id or os.environ.get("MLFLOW_RUN_ID", "")
-    _set_experiment()
-    with mlflow.start_run(run_id=known or None, log_system_metrics=not known, tags=dict(tags or {})) as run:
+    known = run_id or ("" if parent else os.environ.get("MLFLOW_RUN_ID", ""))
+    experiment = _set_experiment()
+    told = dict(tags or {}) | ({"mlflow.parentRunId": parent} if parent else {})
+    begun = not known
+    if parent and begun:  # begun here: start_run would take the environment's run for it
+        known = mlflow.MlflowClient().create_run(experiment, tags=told, run_name=name or None).info.run_id
+    with mlflow.start_run(run_id=known or None, nested=bool(parent), log_system_metrics=begun, tags=told) as run:
         yield run.info.run_id
 
 
-def _set_experiment() -> None:
-    """Enter the experiment; beside a database file its artifacts lie in ``mlartifacts``, wherever we run."""
+def begin_run(*, tags: Mapping[str, str], name: str) -> str:
+    """Begin a run that other processes nest theirs in, and leave it open; return its id.
+
+    The MLFLOW_RUN_ID that KFP sets is taken where there is one.
+    """
+    known = os.environ.get("MLFLOW_RUN_ID", "")
+    experiment = _set_experiment()
+    if known:
+        return known
+    run_id: str = mlflow.MlflowClient().create_run(experiment, tags=dict(tags), run_name=name).info.run_id
+    return run_id
+
+
+def end_run(client: mlflow.MlflowClient, run_id: str, *, failed: bool = False) -> None:
+    """Close a run that some process left open, or say of one that it failed."""
+    client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+
+
+def _set_experiment() -> str:
+    """Enter the experiment; beside a database file its artifacts lie in ``mlartifacts``. Return its id."""
     uri = mlflow.get_tracking_uri()
     if uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(EXPERIMENT) is None:
         folder = Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
         mlflow.create_experiment(EXPERIMENT, artifact_location=folder.as_uri())
-    mlflow.set_experiment(EXPERIMENT)
+    experiment_id: str = mlflow.set_experiment(EXPERIMENT).experiment_id
+    return experiment_id
 
 
 def log_dataset(dataset: LinesDataset, context: str) -> None:
@@ -96,6 +125,11 @@ def log_params(values: Mapping[str, Any]) -> None:
 def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
     """Log metrics of the active run, for one epoch or as a whole."""
     mlflow.log_metrics(dict(values), step=step)
+
+
+def set_tags(values: Mapping[str, str]) -> None:
+    """Set tags of the active run."""
+    mlflow.set_tags(dict(values))
 
 
 def log_file(path: Path, folder: str) -> None:

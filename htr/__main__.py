@@ -1,4 +1,4 @@
-"""python -m htr import | synth | train | evaluate | read."""
+"""python -m htr import | synth | train | search | evaluate | read."""
 
 import argparse
 import io
@@ -9,7 +9,7 @@ from htr import __version__
 from htr.errors import QuillflowError
 
 try:
-    from htr import commands_data, commands_model
+    from htr import commands_data, commands_model, commands_search
 except ModuleNotFoundError as missing:  # a clone read by a Python that knows nothing of its environment
     if (missing.name or "").partition(".")[0] == "htr":
         raise
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     commands_data.add_parsers(verbs)
     commands_model.add_parsers(verbs)
+    commands_search.add_parsers(verbs)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # handwriting has more than the terminal's ASCII
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -35,8 +36,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
+        extra = "search" if error.name in {"optuna", "scipy", "matplotlib"} else "train"
         print(
-            f"error: this command needs the package {error.name!r}: pip install 'quillflow[train]'",
+            f"error: this command needs the package {error.name!r}: pip install 'quillflow[{extra}]'",
             file=sys.stderr,
         )
         return 2

@@ -22,12 +22,13 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("lines", type=Path, help="lines dataset")
     verb.add_argument("--out", type=Path, required=True, help="folder for the bundle")
     verb.add_argument("--base", type=Path, help="bundle to start from")
-    verb.add_argument("--max-lines", type=int, default=20_000, help="lines shown to the network")
-    verb.add_argument("--seed", type=int, default=1)
-    verb.add_argument("--model", default="fast", help="shape of the network: fast, strong, gru or attention")
-    verb.add_argument("--devices", type=int, default=1, help="GPUs, or processes on a processor")
-    verb.add_argument("--machines", type=int, default=1, help="with more than one, start it on each by torchrun")
-    verb.add_argument("--precision", default="auto", help="32, bf16, or auto: bf16 where it is a gain")
+    verb.add_argument("--config", type=Path, help="training settings, JSON: such as the best.json of a search")
+    verb.add_argument("--max-lines", type=int, help="lines shown; default: as in --config, or 20,000")
+    verb.add_argument("--seed", type=int, help="default: as in --config, or 1")
+    verb.add_argument("--model", help="shape of the network: fast (the default), strong, gru or attention")
+    verb.add_argument("--devices", type=int, help="GPUs, or processes on a processor; default: 1")
+    verb.add_argument("--machines", type=int, help="with more than one, start it on each by torchrun; default: 1")
+    verb.add_argument("--precision", help="32, bf16, or auto, the default: bf16 where it is a gain")
     verb.add_argument("--work", type=Path, help="folder for checkpoints; default: OUT.checkpoints")
     verb.set_defaults(handler=_train)
 
@@ -47,10 +48,17 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _train(args: argparse.Namespace, say: Say) -> int:
     from htr.model import PRESETS
-    from htr.train import Progress, TrainConfig, train
+    from htr.settings import read_settings, training_config
+    from htr.train import Progress, train
 
-    if args.model not in PRESETS:
-        raise SettingsError(f"--model {args.model}: unknown; choose one of {', '.join(PRESETS)}")
+    settings = read_settings(args.config) if args.config else {}
+    for name in ("max_lines", "seed", "devices", "machines", "precision"):
+        if (value := getattr(args, name)) is not None:
+            settings[name] = value
+    if args.model is not None:
+        if args.model not in PRESETS:
+            raise SettingsError(f"--model {args.model}: unknown; choose one of {', '.join(PRESETS)}")
+        settings["model"] = PRESETS[args.model].to_dict()
     last = time.monotonic()
 
     def show(progress: Progress) -> None:
@@ -66,14 +74,7 @@ def _train(args: argparse.Namespace, say: Say) -> int:
     result = train(
         LinesDataset.open(args.lines),
         args.out,
-        TrainConfig(
-            seed=args.seed,
-            max_lines=args.max_lines,
-            devices=args.devices,
-            machines=args.machines,
-            precision=args.precision,
-            model=PRESETS[args.model],
-        ),
+        training_config(settings),
         work=args.work or args.out.with_name(args.out.name + ".checkpoints"),
         base=Bundle.open(args.base) if args.base else None,
         on_progress=show,

@@ -2,6 +2,7 @@
 
     QuillflowError            what was wrong, where, and what to do: fit to be shown to a user as it is
     |-- DataError             a table, dataset or transcription cannot be used as it stands
+    |   |-- DivergedError     a training came to numbers that are none
     |   `-- ImageError        one image cannot be read as a line
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
     |-- SettingsError         an option or a combination of options makes no sense
@@ -15,6 +16,7 @@ A command prints the message after ``error:`` and exits with 2; a traceback mean
 __all__ = [
     "BundleError",
     "DataError",
+    "DivergedError",
     "ImageError",
     "OutputError",
     "QuillflowError",
@@ -30,6 +32,10 @@ class QuillflowError(Exception):
 
 class DataError(QuillflowError):
     """A table, dataset or transcription cannot be used as it stands."""
+
+
+class DivergedError(DataError):
+    """A training came to numbers that are none; with other settings the same lines may do."""
 
 
 class ImageError(DataError):

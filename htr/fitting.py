@@ -11,6 +11,7 @@ of the seed and of how many devices share the work.
 import logging
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import save_file
+from torch.multiprocessing.spawn import ProcessRaisedException
 
+from htr.errors import DivergedError
 from htr.module import LineModule
 
 OnProgress = Callable[[int, float, int, dict[str, float]], None]
@@ -200,8 +203,14 @@ class Fit:
                 enable_model_summary=False,
                 deterministic="warn",
             )
-            # Tensors and plain values only: a checkpoint is never allowed to run code.
-            trainer.fit(self._module, ckpt_path=last if last.is_file() else None, weights_only=True)
+            try:
+                # Tensors and plain values only: a checkpoint is never allowed to run code.
+                trainer.fit(self._module, ckpt_path=last if last.is_file() else None, weights_only=True)
+            except ProcessRaisedException as error:  # of a spawned process, as text
+                found = re.search(rf"{DivergedError.__name__}: (.+)", str(error))
+                if found is None:
+                    raise
+                raise DivergedError(found[1]) from error
         if self._devices.started_outside and not trainer.is_global_zero:
             return None
         # Spawned processes took their state with them: what counts is what they wrote.
@@ -220,9 +229,15 @@ class Fit:
             return
         queue = torch.multiprocessing.get_context("spawn").SimpleQueue()
 
+        raised: list[BaseException] = []
+
         def pass_on() -> None:
             while (told := queue.get()) is not None:
-                on_progress(*told)
+                try:
+                    if not raised:
+                        on_progress(*told)
+                except BaseException as error:  # raised again where the caller can see it, once training ends
+                    raised.append(error)
 
         listener = threading.Thread(target=pass_on, name="progress", daemon=True)
         listener.start()
@@ -231,6 +246,8 @@ class Fit:
         finally:
             queue.put(None)
             listener.join(timeout=10)
+        if raised:
+            raise raised[0]
 
 
 class _Told:

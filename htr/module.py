@@ -12,7 +12,7 @@ from torch.nn.functional import ctc_loss
 from htr.alphabet import Alphabet
 from htr.batches import Batch, EpochBatches
 from htr.ctc import best_path
-from htr.errors import DataError
+from htr.errors import DivergedError
 from htr.image import Geometry
 from htr.metrics import ErrorCounts, count_errors
 from htr.model import LineNet
@@ -112,7 +112,7 @@ class LineModule(pl.LightningModule):
         loss = self._loss(log_probs_BTK, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise DataError(
+            raise DivergedError(
                 f"training diverged: loss {value} in epoch {self.trainer.current_epoch}, batch {batch_idx}; "
                 "lower the learning rate"
             )

@@ -1,16 +1,17 @@
-"""python -m pipelines compile | submit | run | loop | up."""
+"""python -m pipelines compile | submit | run | search | loop | up."""
 
 import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from htr.errors import QuillflowError, ServiceError, SettingsError
+from pipelines import searching
+from pipelines.commit import git_commit
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -50,13 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    verb = verbs.add_parser("compile", help="write the pipeline as YAML for Kubeflow")
-    verb.add_argument("--out", type=Path, default=Path("build/pipeline.yaml"))
+    verb = verbs.add_parser("compile", help="write a pipeline as YAML for Kubeflow")
+    _add_pipeline(verb)
+    verb.add_argument("--out", type=Path, help="default: build/pipeline.yaml, or build/search.yaml")
     verb.set_defaults(handler=_compile)
 
     verb = verbs.add_parser("submit", help="start a run on a Kubeflow Pipelines server")
     verb.add_argument("--host", required=True, help="address of the KFP API, such as http://localhost:8888")
     verb.add_argument("--experiment", default="quillflow")
+    _add_pipeline(verb)
     _add_parameters(verb)
     verb.set_defaults(handler=_submit)
 
@@ -64,8 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--root", type=Path, required=True, help="folder for artifacts, MLflow and logs")
     verb.add_argument("--in-process", action="store_true", help="show everything that KFP prints")
     verb.add_argument("--result", type=Path, help="with --in-process: file for what the run came to")
+    _add_pipeline(verb)
     _add_parameters(verb)
     verb.set_defaults(handler=_run)
+
+    searching.add_parser(verbs, show=lambda text: print(text, flush=True))
 
     verb = verbs.add_parser("loop", help="drive the whole loop: train, serve, notice a new hand, retrain")
     verb.add_argument("--runs", type=Path, default=Path("runs"), help="folder that every loop gets a folder in")
@@ -89,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_pipeline(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--pipeline", choices=("training", "search"), default="training", help="default: training")
+
+
 def _add_parameters(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "-p",
@@ -100,15 +110,15 @@ def _add_parameters(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def parameters(pairs: list[str]) -> dict[str, Any]:
+def parameters(pairs: list[str], pipeline: str = "training") -> dict[str, Any]:
     """Turn NAME=VALUE pairs into pipeline arguments of the types that the pipeline declares.
 
     Raises:
         SettingsError: an unknown name, or a value of another type.
     """
-    from pipelines.training import training
+    from pipelines.local import pipeline_named
 
-    inputs = training.component_spec.inputs or {}
+    inputs = pipeline_named(pipeline).component_spec.inputs or {}
     arguments: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -135,11 +145,12 @@ def _typed(value: str, kind: str) -> Any:
 def _compile(args: argparse.Namespace) -> int:
     from kfp.compiler import Compiler
 
-    from pipelines.training import training
+    from pipelines.local import pipeline_named
 
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    Compiler().compile(training, str(args.out))
-    print(f"wrote {args.out}")
+    out = args.out or Path("build") / ("pipeline.yaml" if args.pipeline == "training" else f"{args.pipeline}.yaml")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Compiler().compile(pipeline_named(args.pipeline), str(out))
+    print(f"wrote {out}")
     return 0
 
 
@@ -148,12 +159,14 @@ def _submit(args: argparse.Namespace) -> int:
     from kfp_server_api.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 
-    from pipelines.training import training
+    from pipelines.local import pipeline_named
 
     try:
         client = kfp.Client(host=args.host)
         run = client.create_run_from_pipeline_func(
-            training, arguments=parameters(args.parameter), experiment_name=args.experiment
+            pipeline_named(args.pipeline),
+            arguments=parameters(args.parameter, args.pipeline),
+            experiment_name=args.experiment,
         )
     except (ApiException, HTTPError, OSError) as error:
         reason = str(error).splitlines()[0]
@@ -169,17 +182,19 @@ def _run(args: argparse.Namespace) -> int:
         "tracking_uri": default_tracking_uri(args.root),
         "work": str(args.root.resolve() / "checkpoints"),
         "git_commit": git_commit(),
-        **parameters(args.parameter),
+        **parameters(args.parameter, args.pipeline),
     }
     if "lines" not in arguments:
         raise SettingsError("give the lines dataset: -p lines=DIR")
-    for name in ("lines", "corrections"):
+    for name in ("lines", "corrections", "base"):
         if arguments.get(name):  # steps run in folders of their own
             arguments[name] = str(Path(arguments[name]).resolve())
     if args.in_process:
-        outcome = run_in_process(arguments, args.root)
+        outcome = run_in_process(arguments, args.root, pipeline=args.pipeline)
         if args.result:
             args.result.write_text(json.dumps(outcome, indent=2), encoding="utf-8")
+    elif args.pipeline == "search":
+        searching.run_search(arguments, args.root, show=lambda text: print(text, flush=True))
     else:
         outcome = run_shown(arguments, args.root, show=lambda text: print(text, flush=True))
         done = "promoted" if outcome["promoted"] else "registered, not promoted"
@@ -213,21 +228,6 @@ def _up(args: argparse.Namespace) -> int:
         grpc_port=args.grpc_port,
         show=lambda text: print(text, flush=True),
     )
-
-
-def git_commit() -> str:
-    """Return the commit of the code, marked when files differ from it, or "" outside a repository."""
-    try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parent,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return told.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -12,11 +12,14 @@ import signal
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.progress import ERROR_MARK, MARK
-from htr.errors import QuillflowError
+from htr.errors import QuillflowError, SettingsError
 from pipelines.children import PROJECT, run_module
+
+if TYPE_CHECKING:
+    from kfp.dsl.graph_component import GraphComponent
 
 
 class PipelineError(QuillflowError):
@@ -28,31 +31,53 @@ def default_tracking_uri(root: Path) -> str:
     return f"sqlite:///{root.resolve() / 'mlflow.db'}"
 
 
-def run_in_process(arguments: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """Run the DAG with kfp.local in this process; return what it came to, artifacts as paths."""
+def pipeline_named(name: str) -> "GraphComponent":
+    """Return the DAG of that name, ``training`` or ``search``.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if name == "training":
+        from pipelines.training import training
+
+        return training
+    if name == "search":
+        from pipelines.search import search
+
+        return search
+    raise SettingsError(f"no pipeline is called {name!r}; known: training, search")
+
+
+def run_in_process(arguments: Mapping[str, Any], root: Path, *, pipeline: str = "training") -> dict[str, Any]:
+    """Run a DAG with kfp.local in this process; return what it came to, artifacts as paths."""
     from kfp import dsl, local
 
-    from pipelines.training import training
-
+    dag = pipeline_named(pipeline)
     steps_path = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), steps_path]))
     local.init(
         local.SubprocessRunner(use_venv=False), pipeline_root=str(root.resolve() / "kfp"), raise_on_error=True
     )
-    task = training(**arguments)
+    task = dag(**arguments)
     return {name: value.path if isinstance(value, dsl.Artifact) else value for name, value in task.outputs.items()}
 
 
 def run_shown(
-    arguments: Mapping[str, Any], root: Path, *, show: Callable[[str], None], name: str = "pipeline"
+    arguments: Mapping[str, Any],
+    root: Path,
+    *,
+    show: Callable[[str], None],
+    name: str = "pipeline",
+    pipeline: str = "training",
 ) -> dict[str, Any]:
-    """Run the DAG in a child process, show its progress lines, keep everything else in a log file.
+    """Run a DAG in a child process, show its progress lines, keep everything else in a log file.
 
     Args:
         arguments: pipeline parameters.
         root: where everything goes; see above.
         show: called with every progress line.
         name: of the log file and of the result file.
+        pipeline: which DAG.
 
     Returns:
         What the run came to, as `run_in_process` does; it is also in ROOT/NAME.json.
@@ -66,6 +91,7 @@ def run_shown(
     log.parent.mkdir(parents=True, exist_ok=True)
     result = root / f"{name}.json"
     command = ["pipelines", "run", "--in-process", "--root", str(root), "--result", str(result)]
+    command += ["--pipeline", pipeline]
     for key, value in arguments.items():
         command += ["-p", f"{key}={json.dumps(value) if isinstance(value, dict) else value}"]
     errors: list[str] = []
@@ -84,7 +110,7 @@ def run_shown(
         reason = "\n".join(errors) or f"a step failed for a reason of its own (exit {code})"
         raise PipelineError(f"{reason}\n(full log: {log})")
     outcome: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    if outcome["promoted"]:
+    if outcome.get("promoted"):
         point(root / "champion", outcome["evaluated"])
     return outcome
 

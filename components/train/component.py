@@ -1,4 +1,4 @@
-"""KFP signature of the train step."""
+"""KFP signatures of the train step, and of one trial of a search."""
 
 from kfp import dsl
 
@@ -29,6 +29,34 @@ def train(
             Path(challenger.path),
             Path(curves.path),
             settings=settings,
+            tracking_uri=tracking_uri,
+            git_commit=git_commit,
+            work=work,
+        )
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def try_settings(
+    dataset: dsl.Input[dsl.Dataset],
+    base: dsl.Input[dsl.Model],
+    run: dsl.Input[dsl.Artifact],
+    planned: dict,
+    tracking_uri: str,
+    git_commit: str,
+    work: str,
+) -> dict:
+    """Train by the settings of one trial of a search; return the trial with what came of it."""
+    from pathlib import Path
+
+    from components.progress import errors_shown
+    from components.train.tried import train_trial
+
+    with errors_shown():
+        return train_trial(
+            Path(dataset.path),
+            Path(base.path),
+            planned,
+            parent_run=Path(run.path).read_text(encoding="utf-8"),
             tracking_uri=tracking_uri,
             git_commit=git_commit,
             work=work,

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from components import tracking
 from components.progress import Ticker, clock, say
-from components.train.record import Record
+from components.record import Record
 from htr.bundle import MANIFEST, Bundle
-from htr.errors import SettingsError
 from htr.lines import LinesDataset
+from htr.settings import training_config
 from htr.train import Progress, TrainConfig, train
 
 
@@ -26,6 +26,8 @@ def train_recorded(
     tracking_uri: str,
     git_commit: str,
     work: str,
+    parent_run: str = "",
+    name: str = "",
 ) -> str:
     """Train, and record it in MLflow.
 
@@ -34,10 +36,12 @@ def train_recorded(
         champion: bundle to start from; an empty folder for none.
         out: folder for the challenger's bundle.
         curves: file for the per-epoch metrics and for what became of every line, JSON.
-        settings: fields of TrainConfig that differ from their defaults.
+        settings: fields of TrainConfig that differ from their defaults, as `htr.settings` takes them.
         tracking_uri: MLflow's; "" takes the environment's.
         git_commit: noted in bundle and run.
         work: folder for checkpoints, kept between tries; "" keeps them beside the bundle.
+        parent_run: MLflow run to nest this one in; "" for none.
+        name: of a nested run, and of the training where it tells people how far it is.
 
     Returns:
         The MLflow run's id.
@@ -51,7 +55,7 @@ def train_recorded(
     lines = LinesDataset.open(dataset)
     folder = Path(work) if work else out.parent / "checkpoints"
     record = Record.of(folder, lines.digest, _flat(config), base.digest if base else "")
-    show = _Show()
+    show = _Show(name or "train")
 
     def on_progress(progress: Progress) -> None:
         show(progress)
@@ -63,7 +67,7 @@ def train_recorded(
     with ExitStack() as open_run:
         client = open_run.enter_context(tracking.service(tracking_uri))
         known = record.run_id if record.run_id and tracking.knows_run(client, record.run_id) else ""
-        run_id = open_run.enter_context(tracking.tracked_run(known, tags=tags))
+        run_id = open_run.enter_context(tracking.tracked_run(known, tags=tags, parent=parent_run, name=name))
         if run_id != record.run_id:
             tracking.log_dataset(lines, "training")
             tracking.log_params(_flat(config) | {"base": base.digest if base else "none"})
@@ -90,28 +94,8 @@ def train_recorded(
     }
     curves.write_text(json.dumps(content), encoding="utf-8")
     resumed = f", resumed at epoch {result.resumed_at_epoch}" if result.resumed_at_epoch else ""
-    say(f"train: {result.epochs} epochs{resumed}, validation CER {result.validation_cer:.1%}")
+    say(f"{name or 'train'}: {result.epochs} epochs{resumed}, validation CER {result.validation_cer:.1%}")
     return run_id
-
-
-def training_config(settings: Mapping[str, Any]) -> TrainConfig:
-    """Build a TrainConfig from pipeline parameters; whole numbers may come back from KFP as floats.
-
-    Raises:
-        SettingsError: an unknown name, or a value that makes no sense.
-    """
-    known = {f.name: f.type for f in fields(TrainConfig) if f.name != "model"}
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise SettingsError(f"unknown training settings {unknown}; known: {sorted(known)}")
-    whole = {name for name, kind in known.items() if kind in (int, "int")}
-    try:
-        broken = sorted(name for name in whole & set(settings) if settings[name] != int(settings[name]))
-        if broken:
-            raise SettingsError(f"training settings {broken} must be whole numbers, got {dict(settings)}")
-        return TrainConfig(**{k: int(v) if k in whole else v for k, v in settings.items()})
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"training settings {dict(settings)}: {error}") from error
 
 
 def _flat(config: TrainConfig) -> dict[str, Any]:
@@ -123,7 +107,8 @@ def _flat(config: TrainConfig) -> dict[str, Any]:
 class _Show:
     """Turns training progress into a few lines for people."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._ticker: Ticker | None = None
         self._cer = ""
 
@@ -131,12 +116,12 @@ class _Show:
         if progress.stage != "training":
             return
         if self._ticker is None:
-            self._ticker = Ticker("train", progress.total)
+            self._ticker = Ticker(self._name, progress.total)
         if progress.metrics:
             self._cer = f", validation CER {progress.metrics['val_cer']:.1%}"
             left = clock((progress.total - progress.done) / progress.rate) if progress.rate else "?"
             say(
-                f"train: epoch {progress.epoch + 1}, {progress.done:,} of {progress.total:,} lines, "
+                f"{self._name}: epoch {progress.epoch + 1}, {progress.done:,} of {progress.total:,} lines, "
                 f"{progress.rate:.0f}/s, {left} left{self._cer}"
             )
         else:

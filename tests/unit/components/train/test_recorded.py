@@ -137,7 +137,7 @@ def test_a_work_folder_that_outlived_its_database_tells_the_whole_curve_to_a_new
         assert len(told) == 2
 
 
-@pytest.mark.parametrize("setting", ["max_line", "model"])
+@pytest.mark.parametrize("setting", ["max_line", "models"])
 def test_an_unknown_setting_is_named_and_no_run_is_begun(
     store: ModelRegistry, lines: LinesDataset, tmp_path: Path, setting: str
 ) -> None:
