@@ -67,7 +67,7 @@ class Devices:
         # The module averages batch norm's figures before it judges: no exchange at every step.
         return DDPStrategy(
             start_method="popen" if self.started_outside else "spawn",
-            broadcast_buffers=False,
+            forward_sync_buffers=False,
             gradient_as_bucket_view=True,
         )
 

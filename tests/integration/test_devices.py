@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import save
 
-from htr.bundle import WEIGHTS
+from htr.bundle import WEIGHTS, Bundle, amend_bundle
 from htr.ctc import best_path
+from htr.errors import DivergedError
 from htr.export import load_net
 from htr.image import decode, line_tensor
 from htr.lines import LinesDataset, LinesWriter
@@ -65,8 +67,6 @@ def last_checkpoint(work: Path) -> dict[str, torch.Tensor]:
 
 
 def test_the_rate_of_two_devices_is_that_of_all_their_lines(dataset: LinesDataset, alone: Path) -> None:
-    from htr.bundle import Bundle
-
     bundle = Bundle.open(alone / "bundle")
     net, total = load_net(bundle), ErrorCounts()
     for line in dataset.lines("val"):
@@ -135,3 +135,14 @@ def test_processes_started_from_outside_share_one_command(dataset: LinesDataset,
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("wrote") == 1
     assert (tmp_path / "b" / WEIGHTS).is_file()
+
+
+def test_a_training_that_diverges_on_two_devices_says_so_itself(
+    dataset: LinesDataset, alone: Path, tmp_path: Path
+) -> None:
+    good = Bundle.open(alone / "bundle")
+    weights = {name: torch.full_like(tensor, torch.nan) for name, tensor in load_net(good).state_dict().items()}
+    broken = amend_bundle(good, tmp_path / "broken", {WEIGHTS: save(weights)})
+    with pytest.raises(DivergedError, match="lower the learning rate"):
+        train(dataset, tmp_path / "b", CONFIG, work=tmp_path / "w", base=broken)
+    assert not (tmp_path / "b").exists()
