@@ -88,11 +88,12 @@ def load_samples(
         except ImageError as error:
             excluded.append((line.id, error.reason))
             continue
-        if tensor_1HW.shape[2] // geometry.column_step < steps_needed(line.text):
+        class_ids = alphabet.encode(line.text)  # in visual order, so that other characters are neighbours
+        if tensor_1HW.shape[2] // geometry.column_step < steps_needed(class_ids):
             excluded.append((line.id, "too_few_steps"))
             continue
         ink = np.rint(tensor_1HW[0] * 255).astype(np.uint8)
-        samples.append(Sample(id=line.id, source=line.source, ink_HW=ink, class_ids=alphabet.encode(line.text)))
+        samples.append(Sample(id=line.id, source=line.source, ink_HW=ink, class_ids=class_ids))
     return Samples(samples=samples, excluded=excluded)
 
 

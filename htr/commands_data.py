@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from htr.direction import is_recoverable, is_right_to_left
 from htr.errors import SettingsError
 from htr.importers.manifest import import_manifest
 from htr.importers.names_csv import BY_HASH, import_names_csv
-from htr.lines import SPLITS, DatasetInfo
+from htr.lines import SPLITS, DatasetInfo, LinesDataset
 
 Say = Callable[[str], None]
 Handler = Callable[[argparse.Namespace, Say], int]
@@ -159,8 +160,23 @@ def _report(info: DatasetInfo, out: Path, say: Say) -> None:
         say(f"quarantined {sum(quarantined.values())} rows: {reasons}; listed in {out / 'quarantine.csv'}")
     else:
         say("quarantined 0 rows")
+    _report_order(out, info, say)
     say(f"digest {info.digest}")
     say(f"wrote {out}")
+
+
+def _report_order(out: Path, info: DatasetInfo, say: Say) -> None:
+    """Name the lines whose text cannot be told from how it stands on paper; they are kept."""
+    if not any(map(is_right_to_left, info.alphabet)):
+        return
+    rows = LinesDataset.open(out).columns(["id", "text"]).to_pylist()
+    mixed = [row["id"] for row in rows if not is_recoverable(row["text"])]
+    if mixed:
+        named = ", ".join(mixed[:5]) + (", ..." if len(mixed) > 5 else "")
+        say(
+            f"{len(mixed)} lines mix writing directions so that another text would look the same on paper ({named}): "
+            "they are kept, but even a right reading of them counts as wrong; see docs/scripts.md"
+        )
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
