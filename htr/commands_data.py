@@ -71,6 +71,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     synth.add_argument("--lines", type=int, default=2000, metavar="N", help="default: %(default)s")
     synth.add_argument("--writers", type=int, default=60, metavar="N", help="default: %(default)s")
     synth.add_argument("--population", default="plain", help="plain or drifted; default: %(default)s")
+    synth.add_argument(
+        "--script",
+        default="latin",
+        help="latin, greek, vietnamese, or arabic, which needs --fonts; default: %(default)s",
+    )
     synth.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
     synth.add_argument("--fonts", type=Path, metavar="DIR", help="write with the .ttf and .otf fonts of a folder")
     synth.set_defaults(handler=run_synth)
@@ -110,6 +115,7 @@ def run_synth(args: argparse.Namespace, say: Say) -> int:
         num_writers=args.writers,
         seed=args.seed,
         population=args.population,
+        script=args.script,
         fonts=args.fonts,
         progress=Progress("lines"),
     )

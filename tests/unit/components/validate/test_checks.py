@@ -282,7 +282,7 @@ def test_the_page_shows_the_lines_in_question_and_stands_alone(sound: LinesDatas
     assert 10 < len(page.images) <= 40
     assert all(check.promise in page.text and check.expectation in page.text for check in report.checks)
     validate_lines(sound, report=path)
-    assert "Fit for training. All 27 checks passed." in read_offline(path.read_text(encoding="utf-8")).text
+    assert "Fit for training. All 28 checks passed." in read_offline(path.read_text(encoding="utf-8")).text
 
 
 def test_a_rule_must_expect_something() -> None:
