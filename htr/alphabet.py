@@ -1,7 +1,8 @@
 """Characters <-> class ids. Class 0 is the CTC blank; character number i is class i + 1.
 
-Texts come and go in logical order, as they are stored; class ids stand in visual order, from left to right on paper,
-because that is how a network reads. The two differ only where there are right-to-left letters: `htr.direction`.
+Texts come and go in logical order, as they are stored; class ids stand in visual order, from left to right on
+paper, because that is how a network reads. The two differ only where there are right-to-left letters:
+`htr.direction`.
 """
 
 import unicodedata
@@ -68,7 +69,7 @@ class Alphabet:
         return shown if self._turned.isdisjoint(shown) else logical_order(shown).text
 
     def reading_order(self, class_ids: Sequence[int]) -> list[int]:
-        """Return for each character of `decode` which of the class ids it is: 0, 1, 2, ... for left-to-right texts."""
+        """Return for each character of `decode` which of the class ids it is: 0, 1, ... for left-to-right texts."""
         shown = "".join(self.characters[i - 1] for i in class_ids)
         return list(range(len(shown))) if self._turned.isdisjoint(shown) else logical_order(shown).positions
 

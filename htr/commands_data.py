@@ -180,8 +180,8 @@ def _report_order(out: Path, info: DatasetInfo, say: Say) -> None:
     if mixed:
         named = ", ".join(mixed[:5]) + (", ..." if len(mixed) > 5 else "")
         say(
-            f"{len(mixed)} lines mix writing directions so that another text would look the same on paper ({named}): "
-            "they are kept, but even a right reading of them counts as wrong; see docs/scripts.md"
+            f"{len(mixed)} lines mix writing directions so that another text would look the same on paper "
+            f"({named}): they are kept, but even a right reading of them counts as wrong; see docs/scripts.md"
         )
 
 

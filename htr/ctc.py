@@ -57,5 +57,5 @@ def best_path(log_probs_TK: Scores) -> BestPath:
 
 
 def steps_needed(classes: Sequence[object]) -> int:
-    """Return the fewest steps CTC needs for some classes or characters: one each, one more between equal neighbours."""
+    """Return the fewest steps CTC needs for classes or characters: one each, one more between equal neighbours."""
     return len(classes) + sum(a == b for a, b in pairwise(classes))

@@ -1,12 +1,12 @@
 """Logical order <-> visual order: text as it is stored and read aloud, and as it stands on paper, left to right.
 
-A network reads a line from left to right, so the classes of a right-to-left text must come in visual order, and what
-it read must be turned back. Both are done here and nowhere else, by the Unicode Bidirectional Algorithm (UAX #9) as
-python-bidi has it; the base direction is that of the text's first strong letter (rules P2 and P3).
+A network reads a line from left to right, so the classes of a right-to-left text must come in visual order, and
+what it read must be turned back. Both are done here and nowhere else, by the Unicode Bidirectional Algorithm
+(UAX #9) as python-bidi has it; the base direction is that of the text's first strong letter (rules P2 and P3).
 
 In visual order a bracket is the one that is seen: the "(" that opens an Arabic remark looks like ")", and is one
-class with every other ")" (rule L4). Combining marks follow their letter, as in other scripts (rule L3). Characters
-that steer the direction leave no ink and are dropped.
+class with every other ")" (rule L4). Combining marks follow their letter, as in other scripts (rule L3).
+Characters that steer the direction leave no ink and are dropped.
 
 Several stored texts can look the same on paper; `logical_order` returns the likeliest, and `is_recoverable` tells
 whether that is the text one began with. See docs/decisions/0009-visual-order.md.
@@ -24,7 +24,6 @@ INVISIBLE = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2
 """Characters that steer the direction and leave no ink (UAX #9, section 2)."""
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI"})
 _STRONG = frozenset({"L", "R", "AL"})
-_AS_ARABIC_NUMBERS = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 _FIRST_TAG, _NUM_TAGS = 0xE0020, 95
 _END = "\ufffc"
 _UNLIKE_TAGS = {ord(_END): "\ufffd", **{_FIRST_TAG + i: "\u200b" for i in range(_NUM_TAGS)}}
@@ -57,8 +56,9 @@ def visual_order(text: str) -> Ordered:
 def logical_order(text: str) -> Ordered:
     """Return the stored text that stands on paper like this, from left to right.
 
-    Where several do, the base direction is that of most words, and a number that follows a word of the other
-    direction belongs to that word. Where none does, as can be with a line that was misread, the nearest thing to it.
+    Where several do, the base direction is that of most words, and what stands next to each other in that
+    direction is next to each other in the text. Where none does, as can be with a line that was misread, the
+    nearest thing.
 
     Raises:
         DataError: the text is longer than MAX_LENGTH.
@@ -78,15 +78,36 @@ def is_recoverable(text: str) -> bool:
 
 def _candidates(text: str) -> Iterator[Ordered]:
     """Propose stored texts, the likeliest first: the algorithm is nearly its own inverse."""
-    words = [next((d for c in word if (d := unicodedata.bidirectional(c)) in _STRONG), "") for word in text.split()]
+    words = [
+        next((d for c in word if (d := unicodedata.bidirectional(c)) in _STRONG), "") for word in text.split()
+    ]
     leftward = 2 * words.count("L") <= len(words) - words.count("")
     for base in ("R", "L") if leftward else ("L", "R"):
-        # After an Arabic letter digits are Arabic numbers (rule W2), and a hyphen no longer joins them.
-        for seen in dict.fromkeys((text, text.translate(_AS_ARABIC_NUMBERS))):
-            yield _ordered(text, _levels(seen, base))
+        # Digits go by the letters before them (rules W2 and W7), and in a line from right to left those stand to
+        # the right: flipped, the text has them where the algorithm looks.
+        ways = (_from_the_left, _from_the_right) if base == "L" else (_from_the_right, _from_the_left)
+        for way in ways:
+            yield way(text, base)
+
+
+def _from_the_left(text: str, base: str) -> Ordered:
+    return _ordered(text, _levels(text, base))
+
+
+def _from_the_right(text: str, base: str) -> Ordered:
+    flipped = _flipped(text)
+    ordered = _ordered(flipped.text, _levels(flipped.text, base))
+    back = _flipped(ordered.text)
+    return Ordered(back.text, [flipped.positions[ordered.positions[index]] for index in back.positions])
+
+
+def _flipped(text: str) -> Ordered:
+    """Return a text as a mirror shows it, each letter still before its marks."""
+    return _ordered(text, [(index, True) for index in reversed(range(len(text)))])
 
 
 def _ordered(text: str, levels: list[tuple[int, bool]]) -> Ordered:
+    """Put characters in the order of their levels, mirror those of odd levels, and marks after their letters."""
     mirrored = _mirrored()
     leftward = dict(levels)
     is_mark = [index > 0 and unicodedata.bidirectional(c) == "NSM" for index, c in enumerate(text)]
@@ -104,8 +125,8 @@ def _levels(text: str, base: str | None) -> list[tuple[int, bool]]:
     """Return each character's index, from left to right on paper, and whether it is of an odd level.
 
     python-bidi returns no more than a text. So each character is followed by three tag characters that number it:
-    the algorithm looks through them (section 5.2), and they come out after a character of an even level, before one
-    of an odd. A neutral character ends the text, as the last tags would count as trailing space (rule L1) otherwise.
+    the algorithm looks through them (section 5.2), and they come out after a character of an even level, before
+    one of an odd. A neutral character ends the text: the last tags would count as trailing space (rule L1).
     """
     from bidi import get_display  # here, since texts without right-to-left letters do without it
 

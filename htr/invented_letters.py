@@ -47,7 +47,9 @@ def hershey_letters(name: str) -> dict[str, Glyph]:
     font = _hershey_reader()
     font.load_default_font(name)
     letters = {
-        character.translate(_AS_GREEK) if name in GREEK_FONTS else character: _glyph(glyph.strokes, glyph.left_offset, glyph.char_width)
+        character.translate(_AS_GREEK) if name in GREEK_FONTS else character: _glyph(
+            glyph.strokes, glyph.left_offset, glyph.char_width
+        )
         for character, glyph in font.all_glyphs.items()
         if glyph.strokes and " " < character < "\x7f"
     }

@@ -22,7 +22,9 @@ def characters_of(script: str) -> str:
     """Return the characters that texts of a script are made of, sorted."""
     words = _WORDS[script]
     digits = "".join(map(chr, _ARABIC_DIGITS.values())) if script == "arabic" else ""
-    return "".join(sorted({*"".join(word for group in words.values() for word in group), *"0123456789", *digits} - {" "}))
+    return "".join(
+        sorted({*"".join(word for group in words.values() for word in group), *"0123456789", *digits} - {" "})
+    )
 
 
 def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:

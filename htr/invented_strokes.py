@@ -1,7 +1,7 @@
 """Single-stroke letters with marks on them: a plain letter in, the letter with its accents out.
 
-Points are (x, y) in heights of a capital letter, y downwards, 0 on the baseline. The pen's fonts know plain letters
-only; an accent, a tone mark, a horn or a bar is drawn here as a hand would, above, below or on the letter.
+Points are (x, y) in heights of a capital letter, y downwards, 0 on the baseline. The pen's fonts know plain
+letters only; an accent, a tone mark, a horn or a bar is drawn here as a hand would, above, below or on the letter.
 """
 
 import unicodedata
@@ -36,7 +36,15 @@ _ABOVE: dict[str, tuple[Points, ...]] = {  # x from the letter's middle, y from 
 }
 _BELOW, _HORN = "\u0323", "\u031b"
 _BARRED = {"đ": "d", "Đ": "D"}
-_FINAL_SIGMA: Points = ((0.5, -0.6), (0.3, -0.68), (0.08, -0.5), (0.1, -0.12), (0.42, 0.0), (0.45, 0.16), (0.25, 0.2))
+_FINAL_SIGMA: Points = (
+    (0.5, -0.6),
+    (0.3, -0.68),
+    (0.08, -0.5),
+    (0.1, -0.12),
+    (0.42, 0.0),
+    (0.45, 0.16),
+    (0.25, 0.2),
+)
 _DOTTED = "ij"
 _RANGES = ((0xC0, 0x24F), (0x386, 0x3CE), (0x1EA0, 0x1EF9))
 """Code points that marked letters are looked for among: Latin, Greek, Vietnamese."""
@@ -58,7 +66,7 @@ def with_marks(letters: Mapping[str, Glyph]) -> dict[str, Glyph]:
         if plain in letters:
             known[character] = _barred(letters[plain], stem_on_the_right=plain == "d")
     for code in (code for first, last in _RANGES for code in range(first, last + 1)):
-        base, *marks = unicodedata.normalize("NFD", chr(code))
+        base, *marks = list(unicodedata.normalize("NFD", chr(code)))
         if marks and base in known and all(mark in _ABOVE or mark in {_BELOW, _HORN} for mark in marks):
             known[chr(code)] = _marked(base, known[base], marks)
     return known
@@ -74,12 +82,12 @@ def _marked(base: str, letter: Glyph, marks: list[str]) -> Glyph:
     added: list[Floats] = []
     for mark in marks:
         if mark == _BELOW:
-            added.append(np.array(_DOT) + (middle, max(0.0, body[:, 1].max()) + 0.14))
+            added.append(np.array(_DOT) + np.array((middle, max(0.0, body[:, 1].max()) + 0.14)))
         elif mark == _HORN:
-            corner = (right, body[:, 1].min())
+            corner = np.array((right, body[:, 1].min()))
             added.append(np.array(((-0.08, 0.1), (0.08, 0.02), (0.1, -0.12))) + corner)
         else:
-            shapes = [np.array(shape) + (middle, top) for shape in _ABOVE[mark]]
+            shapes = [np.array(shape) + np.array((middle, top)) for shape in _ABOVE[mark]]
             added += shapes
             top = min(shape[:, 1].min() for shape in shapes) - 0.07
     extra = glyph_of(added, letter.advance)

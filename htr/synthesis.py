@@ -68,8 +68,8 @@ def write_dataset(
         raise SettingsError(f"script {script!r} is not known; choose one of {sorted({LATIN, *SCRIPTS})}")
     if script == "arabic" and fonts is None:
         raise SettingsError(
-            "single-stroke letters are there for Greek and Vietnamese, not for Arabic; name a folder of .ttf or .otf "
-            "fonts that have Arabic letters with --fonts (DejaVu Sans is one)"
+            "single-stroke letters are there for Greek and Vietnamese, not for Arabic; name a folder of .ttf or "
+            ".otf fonts that have Arabic letters with --fonts (DejaVu Sans is one)"
         )
     if seed < 0:
         raise SettingsError(f"seed must be 0 or more, got {seed}")

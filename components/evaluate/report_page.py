@@ -163,7 +163,7 @@ def _shown(image: bytes) -> dict[str, str]:
 
 
 def compared(truth: str, reading: str) -> tuple[list[Segment], list[Segment]]:
-    """Cut truth and reading into pieces that agree and pieces that differ, never between a letter and its marks."""
+    """Cut truth and reading into pieces that agree and pieces that differ, never inside a letter with marks."""
     left: list[Segment] = []
     right: list[Segment] = []
     for a, b in edit_operations(graphemes(truth), graphemes(reading)):

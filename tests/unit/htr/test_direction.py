@@ -22,16 +22,16 @@ latin_words = st.text(alphabet="abcdXY", min_size=1, max_size=5)
 numbers = st.one_of(
     st.integers(0, 99_999).map(str),
     st.integers(0, 9_999).map(lambda n: str(n).translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))),
-    st.tuples(st.integers(1, 28), st.integers(1, 12), st.integers(1900, 2030)).map(lambda d: "/".join(map(str, d))),
+    st.tuples(st.integers(1, 28), st.integers(1, 12), st.integers(1900, 2030)).map(
+        lambda d: "/".join(map(str, d))
+    ),
     st.tuples(st.integers(1, 28), st.integers(1, 12)).map(lambda d: "-".join(map(str, d))),
 )
 remarks = st.tuples(arabic_words, arabic_words).map(lambda pair: f"({pair[0]} {pair[1]})")
 
 
 def lines_of(*words: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.tuples(arabic_words, st.lists(st.one_of(arabic_words, *words), max_size=6)).map(
-        lambda parts: " ".join([parts[0], *parts[1]])
-    )
+    return st.lists(st.one_of(arabic_words, *words), min_size=1, max_size=7).map(" ".join)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_number_beside_a_foreign_word_is_reported() -> None:
     # Both look alike on paper: only one of them can come back.
     texts = [f"{SALAM} 12 abc", f"{SALAM} abc 12"]
     assert len({visual_order(text).text for text in texts}) == 1
-    assert [is_recoverable(text) for text in texts] == [False, True]
+    assert [is_recoverable(text) for text in texts] == [True, False]
 
 
 def test_invisible_marks_steer_the_order_and_are_dropped() -> None:

@@ -192,7 +192,9 @@ def test_a_dataset_that_is_there_already_is_left_alone(tmp_path: Path) -> None:
     assert LinesDataset.open(tmp_path / "out").digest == digest
 
 
-@pytest.mark.parametrize(("plain", "marked"), [("a", "á"), ("o", "ộ"), ("u", "ữ"), ("d", "đ"), ("D", "Đ"), ("E", "Ễ")])
+@pytest.mark.parametrize(
+    ("plain", "marked"), [("a", "á"), ("o", "ộ"), ("u", "ữ"), ("d", "đ"), ("D", "Đ"), ("E", "Ễ")]
+)
 def test_a_mark_adds_ink_and_leaves_the_letter_as_it_is(plain: str, marked: str) -> None:
     letters = hershey_letters("futural")
     bare, dressed = letters[plain], letters[marked]

@@ -146,6 +146,7 @@ def test_curves_leave_out_what_the_epochs_lack() -> None:
     assert "learning rate" in svg
     assert "validation" not in svg
 
+
 def test_texts_are_cut_between_letters_and_never_before_a_mark() -> None:
     truth, reading = compared("am\u0300b", "amb")
     assert [piece.text for piece in truth] == ["a", "m\u0300", "b"]
@@ -174,6 +175,6 @@ def test_lines_that_do_not_come_back_from_the_paper_are_counted(
     arabic = "\u0633\u0644\u0627\u0645"
     assert "another text would look the same" not in shown(untaught, dataset).text
     first, *others = untaught.lines
-    mixed = replace(first, truth=f"{arabic} 12 abc", errors=count_errors(f"{arabic} 12 abc", ""))
+    mixed = replace(first, truth=f"{arabic} abc 12", errors=count_errors(f"{arabic} abc 12", ""))
     page = shown(replace(untaught, lines=[mixed, *others]), dataset)
     assert "1 line mixes writing directions" in page.text
