@@ -1,8 +1,9 @@
 """Error rates as sums of edits and lengths, so that batches, shards and ranks add up exactly.
 
 CER is micro: all edits over all reference characters. Texts are compared in NFC and in logical order,
-case-sensitive, spaces kept. A character is a code point; beside it edits are counted in grapheme clusters (UAX #29),
-where a letter with its marks is one thing. Where no marks are written, as in plain Latin, the two are the same.
+case-sensitive, spaces kept. A character is a code point; beside it edits are counted in grapheme clusters
+(UAX #29), where a letter with its marks is one thing. Where no marks are written, as in plain Latin, the two are
+the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -132,7 +133,7 @@ def _resamples(size: int, count: int, seed: int) -> Iterator[npt.NDArray[np.int6
 
 
 def edit_operations(truth: Sequence[str], reading: Sequence[str]) -> list[tuple[str, str]]:
-    """Return aligned (truth, reading) pairs of characters or clusters; "" stands for an insertion or a deletion."""
+    """Return aligned (truth, reading) pairs of characters or clusters; "" is an insertion or a deletion."""
     pairs: list[tuple[str, str]] = []
     for op in Levenshtein.opcodes(truth, reading):
         left, right = truth[op.src_start : op.src_end], reading[op.dest_start : op.dest_end]
