@@ -69,7 +69,7 @@ class Alphabet:
         return shown if self._turned.isdisjoint(shown) else logical_order(shown).text
 
     def reading_order(self, class_ids: Sequence[int]) -> list[int]:
-        """Return for each character of `decode` which of the class ids it is: 0, 1, ... for left-to-right texts."""
+        """Return for each character of `decode` which class id it is: 0, 1, 2, ... for left-to-right texts."""
         shown = "".join(self.characters[i - 1] for i in class_ids)
         return list(range(len(shown))) if self._turned.isdisjoint(shown) else logical_order(shown).positions
 
