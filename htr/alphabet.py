@@ -1,9 +1,15 @@
-"""Characters <-> class ids. Class 0 is the CTC blank; character number i is class i + 1."""
+"""Characters <-> class ids. Class 0 is the CTC blank; character number i is class i + 1.
+
+Texts come and go in logical order, as they are stored; class ids stand in visual order, from left to right on
+paper, because that is how a network reads. The two differ only where there are right-to-left letters:
+`htr.direction`.
+"""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from htr.direction import INVISIBLE, is_right_to_left, logical_order, visual_order
 from htr.errors import DataError
 
 BLANK = 0
@@ -18,6 +24,9 @@ class Alphabet:
     """
 
     characters: tuple[str, ...]
+    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+    _turned: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Characters whose texts may look otherwise than they are stored; empty for a left-to-right alphabet."""
 
     def __init__(self, characters: Iterable[str]) -> None:
         chars = tuple(characters)
@@ -25,44 +34,63 @@ class Alphabet:
             raise ValueError("an alphabet lists each character once")
         if any(len(c) != 1 for c in chars):
             raise ValueError("an alphabet holds single code points (NFC)")
+        leftward = frozenset(filter(is_right_to_left, chars))
         object.__setattr__(self, "characters", chars)
+        object.__setattr__(self, "_ids", {c: i for i, c in enumerate(chars, start=1)})
+        object.__setattr__(self, "_turned", leftward | INVISIBLE if leftward else leftward)
 
     @classmethod
     def of_texts(cls, texts: Iterable[str]) -> "Alphabet":
-        """Collect the sorted characters of NFC-normalised texts."""
-        return cls(sorted({c for text in texts for c in normalise(text)}))
+        """Collect the sorted characters that stand on paper where these texts are written, in NFC."""
+        return cls(sorted(_shown_characters(texts)))
 
     def __len__(self) -> int:
         """Count classes, the blank included: the K of every score tensor."""
         return len(self.characters) + 1
 
     def encode(self, text: str) -> list[int]:
-        """Return one class id a character.
+        """Return one class id a character, in visual order.
 
         Raises:
             DataError: the text holds a character outside the alphabet.
         """
-        ids = {c: i for i, c in enumerate(self.characters, start=1)}
-        unknown = sorted({c for c in text if c not in ids})
-        if unknown:
+        shown = self._visual(text)
+        try:
+            return [self._ids[c] for c in shown]
+        except KeyError:
             raise DataError(
-                f"text {text!r} has characters outside the alphabet: {unknown}; train on lines that hold them"
-            )
-        return [ids[c] for c in text]
+                f"text {text!r} has characters outside the alphabet: {self.missing(text)}; "
+                "train on lines that hold them"
+            ) from None
 
     def decode(self, class_ids: Sequence[int]) -> str:
-        """Return the text of class ids that are free of blanks."""
-        return "".join(self.characters[i - 1] for i in class_ids)
+        """Return the text, in logical order, of class ids that are free of blanks."""
+        shown = "".join(self.characters[i - 1] for i in class_ids)
+        return shown if self._turned.isdisjoint(shown) else logical_order(shown).text
+
+    def reading_order(self, class_ids: Sequence[int]) -> list[int]:
+        """Return for each character of `decode` which class id it is: 0, 1, 2, ... for left-to-right texts."""
+        shown = "".join(self.characters[i - 1] for i in class_ids)
+        return list(range(len(shown))) if self._turned.isdisjoint(shown) else logical_order(shown).positions
+
+    def _visual(self, text: str) -> str:
+        return text if self._turned.isdisjoint(text) else visual_order(text).text
 
     def missing(self, text: str) -> list[str]:
-        """Return the sorted characters of a text that this alphabet lacks."""
-        return sorted(set(text) - set(self.characters))
+        """Return the sorted characters that a text shows and this alphabet lacks."""
+        return sorted({c for c in self._visual(text) if c not in self._ids})
 
     def extended(self, texts: Iterable[str]) -> "Alphabet":
         """Return an alphabet with the texts' new characters appended, so that known class ids stay."""
-        known = set(self.characters)
-        new = sorted({c for text in texts for c in normalise(text)} - known)
-        return Alphabet((*self.characters, *new))
+        return Alphabet((*self.characters, *sorted(_shown_characters(texts) - set(self.characters))))
+
+
+def _shown_characters(texts: Iterable[str]) -> set[str]:
+    normal = [normalise(text) for text in texts]
+    stored = set().union(*normal)
+    if not any(map(is_right_to_left, stored)):
+        return stored
+    return set().union(*(visual_order(text).text for text in normal))
 
 
 def normalise(text: str) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from htr.direction import is_recoverable, is_right_to_left
 from htr.errors import SettingsError
 from htr.importers.manifest import import_manifest
 from htr.importers.names_csv import BY_HASH, import_names_csv
-from htr.lines import SPLITS, DatasetInfo
+from htr.lines import SPLITS, DatasetInfo, LinesDataset
 
 Say = Callable[[str], None]
 Handler = Callable[[argparse.Namespace, Say], int]
@@ -70,6 +71,11 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     synth.add_argument("--lines", type=int, default=2000, metavar="N", help="default: %(default)s")
     synth.add_argument("--writers", type=int, default=60, metavar="N", help="default: %(default)s")
     synth.add_argument("--population", default="plain", help="plain or drifted; default: %(default)s")
+    synth.add_argument(
+        "--script",
+        default="latin",
+        help="latin, greek, vietnamese, or arabic, which needs --fonts; default: %(default)s",
+    )
     synth.add_argument("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
     synth.add_argument("--fonts", type=Path, metavar="DIR", help="write with the .ttf and .otf fonts of a folder")
     synth.set_defaults(handler=run_synth)
@@ -109,6 +115,7 @@ def run_synth(args: argparse.Namespace, say: Say) -> int:
         num_writers=args.writers,
         seed=args.seed,
         population=args.population,
+        script=args.script,
         fonts=args.fonts,
         progress=Progress("lines"),
     )
@@ -165,8 +172,23 @@ def _report(info: DatasetInfo, out: Path, say: Say) -> None:
             f"note: no line in split {' and '.join(empty)}, which training needs: "
             "give the table a split column, or more writers"
         )
+    _report_order(out, info, say)
     say(f"digest {info.digest}")
     say(f"wrote {out}")
+
+
+def _report_order(out: Path, info: DatasetInfo, say: Say) -> None:
+    """Name the lines whose text cannot be told from how it stands on paper; they are kept."""
+    if not any(map(is_right_to_left, info.alphabet)):
+        return
+    rows = LinesDataset.open(out).columns(["id", "text"]).to_pylist()
+    mixed = [row["id"] for row in rows if not is_recoverable(row["text"])]
+    if mixed:
+        named = ", ".join(mixed[:5]) + (", ..." if len(mixed) > 5 else "")
+        say(
+            f"{len(mixed)} lines mix writing directions so that another text would look the same on paper "
+            f"({named}): they are kept, but even a right reading of them counts as wrong; see docs/scripts.md"
+        )
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:

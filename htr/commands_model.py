@@ -97,7 +97,7 @@ def _evaluate(args: argparse.Namespace, say: Say) -> int:
         low, high = group.cer_interval
         say(
             f"{name}: {group.lines} lines, CER {group.cer:.1%} [{low:.1%}, {high:.1%}], "
-            f"WER {group.wer:.1%}, exact {group.exact_match:.1%}"
+            f"in graphemes {group.grapheme_cer:.1%}, WER {group.wer:.1%}, exact {group.exact_match:.1%}"
         )
     if args.out:
         try:

@@ -3,6 +3,7 @@
 Shapes: T time steps, K classes; class 0 is the CTC blank.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -55,6 +56,6 @@ def best_path(log_probs_TK: Scores) -> BestPath:
     )
 
 
-def steps_needed(text: str) -> int:
-    """Return the fewest steps CTC needs for a text: one a character, one more between equal neighbours."""
-    return len(text) + sum(a == b for a, b in pairwise(text))
+def steps_needed(classes: Sequence[object]) -> int:
+    """Return the fewest steps CTC needs for classes or characters: one each, one more between equal neighbours."""
+    return len(classes) + sum(a == b for a, b in pairwise(classes))

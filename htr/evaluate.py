@@ -45,6 +45,11 @@ class Rates:
     characters: int
     cer: float
     cer_interval: tuple[float, float]
+    """In code points."""
+    graphemes: int
+    grapheme_cer: float
+    grapheme_cer_interval: tuple[float, float]
+    """In grapheme clusters: a letter with its marks is one."""
     wer: float
     wer_interval: tuple[float, float]
     exact_match: float
@@ -120,11 +125,18 @@ def rates(lines: Sequence[ReadLine], *, seed: int = 0) -> Rates:
     """Sum the errors of some lines up and bootstrap over lines."""
     total = sum((line.errors for line in lines), ErrorCounts())
     errors = [line.errors for line in lines]
+    points = [e.edits for e in errors], [e.characters for e in errors]
+    clusters = [e.grapheme_edits for e in errors], [e.graphemes for e in errors]
+    interval = bootstrap_ratio(*points, seed=seed)
     return Rates(
         lines=total.lines,
         characters=total.characters,
         cer=total.cer,
-        cer_interval=bootstrap_ratio([e.edits for e in errors], [e.characters for e in errors], seed=seed),
+        cer_interval=interval,
+        graphemes=total.graphemes,
+        grapheme_cer=total.grapheme_cer,
+        # Plain Latin has the same counts, and the same interval then.
+        grapheme_cer_interval=interval if clusters == points else bootstrap_ratio(*clusters, seed=seed),
         wer=total.wer,
         wer_interval=bootstrap_ratio([e.word_edits for e in errors], [e.words for e in errors], seed=seed),
         exact_match=total.exact_match,

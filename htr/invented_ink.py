@@ -11,7 +11,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from htr.image import Grey
-from htr.invented_letters import Floats, has_glyph, hershey_letters, is_font_file, outline_face
+from htr.invented_letters import has_glyph, hershey_letters, is_font_file, outline_face, shaped
+from htr.invented_strokes import Floats
 from htr.invented_style import Style
 
 OVERSAMPLING = 4
@@ -34,10 +35,14 @@ def draw(text: str, style: Style, rng: np.random.Generator) -> Grey:
     """
     if not text.strip():
         raise ValueError("there is nothing to draw: the text is empty")
-    lacking = sorted({c for c in text if not has_glyph(style.font, c)})
+    glyphs = shaped(text)
+    lacking = sorted({c for c in glyphs if not has_glyph(style.font, c)})
     if lacking:
         raise ValueError(f"font {style.font!r} has no glyph for {lacking}, wanted for {text!r}")
-    ink = _outlined(text, style, rng) if is_font_file(style.font) else _stroked(text, style, rng)
+    if is_font_file(style.font):
+        ink = _outlined(glyphs, style, rng, turned=glyphs != text)
+    else:
+        ink = _stroked(glyphs, style, rng)
     return _on_paper(ink, style, rng)
 
 
@@ -47,13 +52,21 @@ def _habits(seed: int) -> Floats:
     return np.random.default_rng([seed, 1]).normal(size=(128, 10)).clip(-2, 2)
 
 
+@lru_cache(maxsize=4096)
+def _habit(seed: int, character: str) -> Floats:
+    code = ord(character)
+    if code < 128:
+        return np.asarray(_habits(seed)[code])
+    return np.random.default_rng([seed, 1, code]).normal(size=10).clip(-2, 2)
+
+
 def _stroked(text: str, style: Style, rng: np.random.Generator) -> Grey:
     """Draw single-stroke letters; returns coverage, 0 to 255, oversampled."""
     font = hershey_letters(style.font)
     letters = [(index, c, font[c]) for index, c in enumerate(text) if c != " "]
-    codes = np.array([ord(c) for _, c, _ in letters])
     chance = rng.normal(size=(len(letters), 10)).clip(-2, 2)
-    traits = _habits(style.habit_seed)[codes] * style.habit + chance * style.jitter * 0.6
+    habits = np.stack([_habit(style.habit_seed, c) for _, c, _ in letters])
+    traits = habits * style.habit + chance * style.jitter * 0.6
     stretch_x, stretch_y, turn, lean, rise, shift, bow, bow_phase, sag, sag_phase = traits.T
 
     widths = np.array([g.advance for _, _, g in letters]) * style.width * (1 + 0.07 * stretch_x)
@@ -120,14 +133,14 @@ def _cropped(coverage: Grey) -> Grey:
     return np.pad(inked, spare)
 
 
-def _outlined(text: str, style: Style, rng: np.random.Generator) -> Grey:
-    """Draw with an outline font, word by word; returns coverage, 0 to 255, oversampled.
+def _outlined(text: str, style: Style, rng: np.random.Generator, *, turned: bool) -> Grey:
+    """Draw with an outline font, word by word from left to right; returns coverage, 0 to 255, oversampled.
 
     The pen is the font's own; letters keep the font's spacing, because many are made to join.
     """
     scale = style.cap_height_px * OVERSAMPLING
     _, top, _, bottom = outline_face(style.font, 200).getbbox("H")
-    face = outline_face(style.font, max(8, round(200 * scale / max(1, bottom - top))))
+    face = outline_face(style.font, max(8, round(200 * scale / max(1, bottom - top))), plain=turned)
     words = text.split()
     gap = style.word_spacing * scale / style.width
     length = sum(face.getlength(w) for w in words) + gap * (len(words) - 1)

@@ -4,25 +4,19 @@ Points are (x, y) in heights of a capital letter, y downwards, 0 on the baseline
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from HersheyFonts import HersheyFonts
 from PIL import ImageFont
 
-Floats = npt.NDArray[np.float64]
+from htr.direction import is_right_to_left, visual_order
+from htr.invented_strokes import Glyph, glyph_of, with_marks
 
+GREEK_FONTS = ("greeks", "greekc")
+"""Hershey fonts whose ASCII letters stand for Greek ones, in the order of the Greek alphabet."""
+_LATIN, _GREEK = "abcdefghijklmnopqrstuvwx", "αβγδεζηθικλμνξοπρστυφχψω"
+_AS_GREEK = str.maketrans(_LATIN + _LATIN.upper(), _GREEK + _GREEK.upper())
 _BASE_LINE, _CAP_HEIGHT = 9, 21  # Hershey units: where all its roman fonts stand, and how tall capitals are
-
-
-class Glyph(NamedTuple):
-    """A letter's skeleton: all its strokes in one array."""
-
-    points: Floats
-    begins: npt.NDArray[np.bool_]
-    """True where a new stroke begins."""
-    advance: float
 
 
 def is_font_file(font: str) -> bool:
@@ -49,33 +43,35 @@ def _hershey_reader() -> HersheyFonts:
 
 @lru_cache(maxsize=32)
 def hershey_letters(name: str) -> dict[str, Glyph]:
-    """Return the printable ASCII letters of a Hershey font."""
+    """Return the printable letters of a Hershey font, and those that marks make of them."""
     font = _hershey_reader()
     font.load_default_font(name)
-    return {
-        character: _glyph(glyph.strokes, glyph.left_offset, glyph.char_width)
+    letters = {
+        character.translate(_AS_GREEK) if name in GREEK_FONTS else character: _glyph(
+            glyph.strokes, glyph.left_offset, glyph.char_width
+        )
         for character, glyph in font.all_glyphs.items()
         if glyph.strokes and " " < character < "\x7f"
     }
+    return with_marks(letters)
 
 
 def _glyph(strokes: list[list[tuple[int, int]]], left: int, advance: int) -> Glyph:
-    curves = [_rounded(np.array(stroke, dtype=np.float64)) for stroke in strokes]
-    begins = np.concatenate([np.arange(len(curve)) == 0 for curve in curves])
-    points = (np.concatenate(curves) - (left, _BASE_LINE)) / _CAP_HEIGHT
-    return Glyph(points, begins, advance / _CAP_HEIGHT)
+    drawn = glyph_of([np.array(stroke) for stroke in strokes], advance / _CAP_HEIGHT)
+    return drawn._replace(points=(drawn.points - (left, _BASE_LINE)) / _CAP_HEIGHT)
 
 
-def _rounded(stroke: Floats) -> Floats:
-    """Cut the corners twice (Chaikin 1974): a hand does not turn on the spot. The ends stay."""
-    for _ in range(2 if len(stroke) > 2 else 0):
-        near, far = stroke[:-1] * 0.75 + stroke[1:] * 0.25, stroke[:-1] * 0.25 + stroke[1:] * 0.75
-        middle = np.stack([near, far], axis=1).reshape(-1, 2)
-        stroke = np.concatenate([stroke[:1], middle[1:-1], stroke[-1:]])
-    return stroke
+def shaped(text: str) -> str:
+    """Return the glyphs of a text, from left to right: Arabic letters joined, right-to-left words turned round."""
+    if not any(map(is_right_to_left, text)):
+        return text
+    from arabic_reshaper import ArabicReshaper
+
+    joined = ArabicReshaper({"delete_harakat": False}).reshape(text)
+    return visual_order(joined).text
 
 
 @lru_cache(maxsize=64)
-def outline_face(path: str, size: int) -> ImageFont.FreeTypeFont:
-    """Open a .ttf or .otf font at a size."""
-    return ImageFont.truetype(path, size)
+def outline_face(path: str, size: int, *, plain: bool = False) -> ImageFont.FreeTypeFont:
+    """Open a .ttf or .otf font at a size; a plain one sets glyph after glyph and turns nothing round by itself."""
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC if plain else None)

@@ -1,6 +1,9 @@
 """Error rates as sums of edits and lengths, so that batches, shards and ranks add up exactly.
 
-CER is micro: all edits over all reference characters. Texts are compared in NFC, case-sensitive, spaces kept.
+CER is micro: all edits over all reference characters. Texts are compared in NFC and in logical order,
+case-sensitive, spaces kept. A character is a code point; beside it edits are counted in grapheme clusters
+(UAX #29), where a letter with its marks is one thing. Where no marks are written, as in plain Latin, the two are
+the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
+
+from htr.graphemes import graphemes
 
 Counts = npt.NDArray[np.int64]
 
@@ -22,7 +27,10 @@ class ErrorCounts:
     """Lines that were read without any error."""
     edits: int = 0
     characters: int = 0
-    """Reference characters."""
+    """Reference characters, in code points."""
+    grapheme_edits: int = 0
+    graphemes: int = 0
+    """Reference characters, in grapheme clusters."""
     word_edits: int = 0
     words: int = 0
     """Reference words, cut at spaces."""
@@ -33,14 +41,21 @@ class ErrorCounts:
             exact=self.exact + other.exact,
             edits=self.edits + other.edits,
             characters=self.characters + other.characters,
+            grapheme_edits=self.grapheme_edits + other.grapheme_edits,
+            graphemes=self.graphemes + other.graphemes,
             word_edits=self.word_edits + other.word_edits,
             words=self.words + other.words,
         )
 
     @property
     def cer(self) -> float:
-        """Character error rate, 0 and up; above 1 where more was read than was written."""
+        """Character error rate in code points, 0 and up; above 1 where more was read than was written."""
         return self.edits / max(1, self.characters)
+
+    @property
+    def grapheme_cer(self) -> float:
+        """Character error rate in grapheme clusters, 0 and up."""
+        return self.grapheme_edits / max(1, self.graphemes)
 
     @property
     def wer(self) -> float:
@@ -56,11 +71,16 @@ class ErrorCounts:
 def count_errors(truth: str, reading: str) -> ErrorCounts:
     """Compare one reading with its truth."""
     words = truth.split()
+    edits = Levenshtein.distance(truth, reading)
+    wanted, found = graphemes(truth), graphemes(reading)
+    alike = wanted is truth and found is reading  # each code point is a cluster: no need to count again
     return ErrorCounts(
         lines=1,
         exact=int(truth == reading),
-        edits=Levenshtein.distance(truth, reading),
+        edits=edits,
         characters=len(truth),
+        grapheme_edits=edits if alike else Levenshtein.distance(wanted, found),
+        graphemes=len(wanted),
         word_edits=Levenshtein.distance(words, reading.split()),
         words=len(words),
     )
@@ -112,8 +132,8 @@ def _resamples(size: int, count: int, seed: int) -> Iterator[npt.NDArray[np.int6
         yield rng.integers(0, size, size)
 
 
-def edit_operations(truth: str, reading: str) -> list[tuple[str, str]]:
-    """Return aligned (truth, reading) character pairs; "" stands for an insertion or a deletion."""
+def edit_operations(truth: Sequence[str], reading: Sequence[str]) -> list[tuple[str, str]]:
+    """Return aligned (truth, reading) pairs of characters or clusters; "" is an insertion or a deletion."""
     pairs: list[tuple[str, str]] = []
     for op in Levenshtein.opcodes(truth, reading):
         left, right = truth[op.src_start : op.src_end], reading[op.dest_start : op.dest_end]

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from htr.direction import is_recoverable
 from htr.errors import DataError
 from htr.evaluate import Evaluation, ReadLine, character_scores, confusions, rates, rates_by
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def build_report(challenger: Evaluation, champion: Evaluation | None) -> dict[str, Any]:
@@ -33,6 +34,9 @@ def build_report(challenger: Evaluation, champion: Evaluation | None) -> dict[st
                 "characters": line.errors.characters,
                 "edits": line.errors.edits,
                 "champion_edits": rival.get(line.id),
+                "graphemes": line.errors.graphemes,
+                "grapheme_edits": line.errors.grapheme_edits,
+                "recoverable": is_recoverable(line.truth),
                 "reading": line.reading,
                 "undecodable": line.profile is None,
             }

@@ -151,14 +151,15 @@ def _decode(
             except ImageError as error:
                 found["excluded"].append((line.id, error.reason))
                 continue
-            if tensor_1HW.shape[2] // geometry.column_step < steps_needed(line.text):
+            class_ids = alphabet.encode(line.text)  # in visual order, so that other characters are neighbours
+            if tensor_1HW.shape[2] // geometry.column_step < steps_needed(class_ids):
                 found["excluded"].append((line.id, "too_few_steps"))
                 continue
             out.write(np.rint(tensor_1HW[0] * 255).astype(np.uint8).tobytes())
             found["ids"].append(line.id)
             found["sources"].append(line.source)
             found["widths"].append(tensor_1HW.shape[2])
-            found["class_ids"].append(alphabet.encode(line.text))
+            found["class_ids"].append(class_ids)
     partial.replace(ink)
     partial.write_text(json.dumps({**found, "height": geometry.height}), encoding="utf-8")
     partial.replace(index)

@@ -17,7 +17,8 @@ from PIL import Image
 from htr.errors import DataError, SettingsError
 from htr.image import Grey
 from htr.invented_ink import draw
-from htr.invented_letters import has_glyph, outline_face
+from htr.invented_letters import GREEK_FONTS, has_glyph, outline_face, shaped
+from htr.invented_scripts import SCRIPTS, characters_of, invent_script_text
 from htr.invented_style import POPULATIONS, Ranges, Style
 from htr.invented_text import invent_text
 from htr.lines import SPLITS, DatasetInfo, Line, LinesDataset, LinesWriter
@@ -27,6 +28,7 @@ __all__ = ["POPULATIONS", "SHARES", "Ranges", "Style", "draw", "invent_text", "w
 SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 """Share of the writers in each split."""
 _NEW_TEXT_TRIES = 50
+LATIN = "latin"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,-'!$%&():;?/"
 
 
@@ -37,6 +39,7 @@ def write_dataset(
     num_writers: int,
     seed: int,
     population: str = "plain",
+    script: str = LATIN,
     splits: Mapping[str, float] = SHARES,
     fonts: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -49,6 +52,7 @@ def write_dataset(
         num_writers: writers in all; each writes in one style, and in one split.
         seed: 0 or more.
         population: one of POPULATIONS.
+        script: LATIN (English and French without accents) or one of SCRIPTS; Arabic needs ``fonts``.
         splits: share of the writers by split; the shares add up to 1.
         fonts: a folder of .ttf and .otf handwriting fonts to use instead of single-stroke letters.
         progress: called with lines done and lines in all.
@@ -60,6 +64,13 @@ def write_dataset(
     """
     if population not in POPULATIONS:
         raise SettingsError(f"population {population!r} is not known; choose one of {sorted(POPULATIONS)}")
+    if script not in {LATIN, *SCRIPTS}:
+        raise SettingsError(f"script {script!r} is not known; choose one of {sorted({LATIN, *SCRIPTS})}")
+    if script == "arabic" and fonts is None:
+        raise SettingsError(
+            "single-stroke letters are there for Greek and Vietnamese, not for Arabic; name a folder of .ttf or "
+            ".otf fonts that have Arabic letters with --fonts (DejaVu Sans is one)"
+        )
     if seed < 0:
         raise SettingsError(f"seed must be 0 or more, got {seed}")
     if not 1 <= num_writers <= num_lines:
@@ -70,18 +81,22 @@ def write_dataset(
     split_of_writer = _split_writers(num_writers, splits, seed)
     ranges = POPULATIONS[population]
     if fonts is not None:
-        ranges = replace(ranges, fonts=_font_files(fonts))
+        ranges = replace(ranges, fonts=_font_files(fonts, script))
+    elif script == "greek":
+        ranges = replace(ranges, fonts=GREEK_FONTS)
 
-    root = [seed, zlib.crc32(population.encode())]
+    # Latin lines keep the seeds and names that they had before there were other scripts.
+    kind = population if script == LATIN else f"{script}-{population}"
+    root = [seed, zlib.crc32(kind.encode())]
     written: set[str] = set()
     done = 0
     with LinesWriter(out) as dataset:
         for number, split in enumerate(split_of_writer):
-            writer = f"{population}-{seed}-{number:04d}"
+            writer = f"{kind}-{seed}-{number:04d}"
             style = Style.invent(np.random.default_rng([*root, number]), like=ranges)
             for index in range(num_lines // num_writers + (number < num_lines % num_writers)):
                 rng = np.random.default_rng([*root, number, index + 1])
-                text, language = _new_text(rng, written)
+                text, language = _new_text(rng, script, written)
                 grey = draw(text, style, rng)
                 dataset.add(
                     Line(
@@ -90,7 +105,7 @@ def write_dataset(
                         text=text,
                         writer=writer,
                         language=language,
-                        source=f"invented-{population}",
+                        source=f"invented-{kind}",
                         split=split,
                         width=grey.shape[1],
                         height=grey.shape[0],
@@ -102,13 +117,12 @@ def write_dataset(
     return LinesDataset.open(out).info
 
 
-def _new_text(rng: np.random.Generator, written: set[str]) -> tuple[str, str]:
+def _new_text(rng: np.random.Generator, script: str, written: set[str]) -> tuple[str, str]:
     """Invent a text that was not written before; after many tries, one that was will do."""
-    text, language = invent_text(rng)
-    for _ in range(_NEW_TEXT_TRIES):
+    for _ in range(_NEW_TEXT_TRIES + 1):
+        text, language = invent_text(rng) if script == LATIN else invent_script_text(rng, script)
         if text not in written:
             break
-        text, language = invent_text(rng)
     written.add(text)
     return text, language
 
@@ -143,19 +157,22 @@ def _split_writers(num_writers: int, shares: Mapping[str, float], seed: int) -> 
     return [ordered[i] for i in np.random.default_rng([seed, 0]).permutation(num_writers)]
 
 
-def _font_files(folder: Path) -> tuple[str, ...]:
+def _font_files(folder: Path, script: str) -> tuple[str, ...]:
     """Return the folder's outline fonts, each proven to draw every letter that is wanted."""
     if not folder.is_dir():
         raise DataError(f"{folder}: not a folder; --fonts wants a folder of .ttf or .otf files")
     paths = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in {".ttf", ".otf"})
     if not paths:
         raise DataError(f"{folder}: holds no .ttf or .otf file; put handwriting fonts there or leave out --fonts")
+    letters = _LETTERS if script == LATIN else characters_of(script)
+    # A joining letter has up to four forms: by itself, and before, between and after others.
+    wanted = sorted({glyph for c in letters for text in (c, f"{c}ـ", f"ـ{c}ـ", f"ـ{c}") for glyph in shaped(text)})
     for path in paths:
         try:
             outline_face(path, 16)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: not a font that can be read ({error}); remove it from the folder") from error
-        lacking = [c for c in _LETTERS if not has_glyph(path, c)]
+        lacking = [c for c in (wanted if script == "arabic" else letters) if not has_glyph(path, c)]
         if lacking:
             raise DataError(f"{path}: the font has no letter for {''.join(lacking)}; remove it from the folder")
     return tuple(paths)

@@ -1,6 +1,7 @@
 """Readings of challenger and champion -> the page that people read: rates, curves, confusions, lines as images."""
 
 import random
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 
 from components.evaluate.charts import calibration_error, curves_svg, reliability, reliability_svg
 from components.page import image_data_uri, render
+from htr.direction import is_recoverable
 from htr.errors import ImageError
 from htr.evaluate import Evaluation, Rates, ReadLine, character_scores, confusions, rates
+from htr.graphemes import graphemes
 from htr.lines import LinesDataset
 from htr.metrics import edit_operations, paired_bootstrap
 
@@ -70,6 +73,9 @@ def evaluation_page(
         evaluation=evaluation,
         champion=champion,
         headline=headline,
+        # In plain Latin a cluster is a character, and a second column would only repeat the first.
+        clustered=any(line.errors.graphemes != line.errors.characters for line in evaluation.lines),
+        unrecoverable=sum(not is_recoverable(line.truth) for line in evaluation.lines),
         groups=_groups(evaluation, champion, [s for s in splits if s in {golden, "recent"}] or splits),
         curves=curves_svg(curves or []),
         reliability=reliability_svg(bins) if bins else "",
@@ -157,10 +163,10 @@ def _shown(image: bytes) -> dict[str, str]:
 
 
 def compared(truth: str, reading: str) -> tuple[list[Segment], list[Segment]]:
-    """Cut truth and reading into pieces that agree and pieces that differ."""
+    """Cut truth and reading into pieces that agree and pieces that differ, never inside a letter with marks."""
     left: list[Segment] = []
     right: list[Segment] = []
-    for a, b in edit_operations(truth, reading):
+    for a, b in edit_operations(graphemes(truth), graphemes(reading)):
         for pieces, character in ((left, a), (right, b)):
             if pieces and pieces[-1].wrong == (a != b):
                 pieces[-1] = Segment(text=pieces[-1].text + character, wrong=a != b)
@@ -170,4 +176,6 @@ def compared(truth: str, reading: str) -> tuple[list[Segment], list[Segment]]:
 
 
 def _visible(character: str) -> str:
+    if unicodedata.category(character or " ").startswith("M"):
+        return f"\N{DOTTED CIRCLE}{character}"  # a mark needs something to stand on
     return {"": "nothing", " ": "space"}.get(character, character)

@@ -125,6 +125,14 @@ TEXT_RULES = (
         warning=expected("ExpectColumnValuesToNotMatchRegex", column="text", regex=INVISIBLE),
     ),
     Rule(
+        name="text_recoverable",
+        promise="Every text can be told from the way it stands on paper",
+        complaint="mix writing directions so that another text would look the same",
+        detail="text {text!r}",
+        remedy="keep them, but expect that even a right reading of them counts as wrong: docs/scripts.md",
+        warning=in_set("recoverable", True),
+    ),
+    Rule(
         name="text_length",
         promise=f"No text is longer than {MAX_CHARACTERS} characters, in 95 % of the lines at least",
         complaint=f"are longer than {MAX_CHARACTERS} characters",

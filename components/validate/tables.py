@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from htr.alphabet import normalise
 from htr.ctc import steps_needed
+from htr.direction import is_recoverable
 from htr.errors import DataError, ImageError
 from htr.image import Geometry, decode, line_tensor, probe
 from htr.lines import SCHEMA, LinesDataset, file_sha256
@@ -99,6 +100,7 @@ def _values(row: Row) -> Row:
         "text_folded": text.casefold(),
         "normalised": text == normalise(text),
         "num_characters": len(text),
+        "recoverable": is_recoverable(text),
         "steps_needed": steps_needed(text),
     }
 

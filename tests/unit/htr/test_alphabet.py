@@ -1,5 +1,7 @@
 """Characters and class ids."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,3 +40,50 @@ def test_a_character_may_not_occur_twice() -> None:
 
 def test_normalising_composes_and_collapses_white_space() -> None:
     assert normalise("  e\u0301te\u0301 \t fini\n") == "été fini"
+
+
+def test_classes_stand_as_they_are_seen_and_texts_as_they_are_stored() -> None:
+    text = "سلام (12)"
+    alphabet = Alphabet.of_texts([text])
+    ids = alphabet.encode(text)
+    assert "".join(alphabet.characters[i - 1] for i in ids) == "(12) مالس"
+    assert alphabet.decode(ids) == text
+    order = alphabet.reading_order(ids)
+    assert [alphabet.characters[ids[i] - 1] for i in order[:4]] == list("سلام")
+    assert order == [8, 7, 6, 5, 4, 3, 1, 2, 0]
+
+
+def test_an_alphabet_holds_the_brackets_that_are_seen() -> None:
+    alphabet = Alphabet.of_texts(["ا < ب"])
+    assert alphabet.characters == (" ", ">", "ا", "ب")
+    assert alphabet.missing("ا < ب") == []
+    assert alphabet.missing("ا > ب") == ["<"]
+    with pytest.raises(DataError, match="outside the alphabet: \\['<'\\]"):
+        alphabet.encode("ا > ب")
+
+
+def test_marks_that_steer_the_direction_are_no_classes() -> None:
+    alphabet = Alphabet.of_texts(["ab ا\u200f 1"])
+    assert "\u200f" not in alphabet.characters
+    assert alphabet.encode("ab\u200e") == alphabet.encode("ab")
+
+
+def test_left_to_right_readings_keep_their_order() -> None:
+    latin, mixed = Alphabet("abc"), Alphabet("abcא")
+    assert latin.reading_order([3, 1, 2]) == mixed.reading_order([3, 1, 2]) == [0, 1, 2]
+    assert latin.decode([3, 1, 2]) == mixed.decode([3, 1, 2]) == "cab"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_vietnamese_letters_are_single_classes_however_they_come(form: str) -> None:
+    text = "Nguyễn Thị Ngọc Ước ở đường Bưởi"
+    alphabet = Alphabet.of_texts([unicodedata.normalize(form, text)])
+    assert {"ễ", "ị", "ọ", "Ư", "ớ", "ở", "ư", "đ"} <= set(alphabet.characters)
+    assert not any(map(unicodedata.combining, alphabet.characters))
+    assert len(alphabet.encode(normalise(unicodedata.normalize(form, text)))) == len(text)
+
+
+def test_a_mark_without_a_composed_form_is_a_class_of_its_own() -> None:
+    alphabet = Alphabet.of_texts(["m\u0300 e\u0301"])
+    assert alphabet.characters == (" ", "m", "é", "\u0300")
+    assert alphabet.decode(alphabet.encode("m\u0300 é")) == "m\u0300 é"

@@ -306,6 +306,7 @@ def test_the_golden_report_gives_the_figures_it_was_made_from() -> None:
     golden, recent = (report["challenger"]["splits"][split] for split in ("test", "recent"))
     assert (golden["cer"], golden["exact_match"], golden["lines"]) == (0.0, 1.0, 1)
     assert (recent["cer"], recent["wer"], recent["by_source"]["s"]["characters"]) == (0.4, 0.5, 5)
+    assert (recent["grapheme_cer"], recent["graphemes"]) == (0.4, 5)
     assert report["champion"]["splits"]["recent"]["cer"] == 1.0
     assert [(line["edits"], line["champion_edits"]) for line in report["lines"]] == [(0, 2), (2, 5)]
     decision = gate.decide(report, cer_ceiling=0.5, margin=0.01)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from htr.errors import DataError, OutputError, SettingsError
 from htr.image import decode, paper_and_ink
-from htr.invented_letters import has_glyph
+from htr.invented_letters import GREEK_FONTS, has_glyph, hershey_letters
 from htr.invented_text import MAX_LENGTH, MIN_LENGTH
 from htr.lines import Line, LinesDataset
 from htr.synthesis import POPULATIONS, Style, draw, invent_text, write_dataset
@@ -116,8 +116,8 @@ def test_ink_stands_out_and_margins_are_free_of_it() -> None:
 
 def test_what_a_font_cannot_draw_is_refused() -> None:
     style = Style.invent(1, like=POPULATIONS["plain"])
-    with pytest.raises(ValueError, match=r"no glyph for \['é'\]"):
-        draw("été", style, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"no glyph for \['ж'\]"):
+        draw("ж", style, np.random.default_rng(0))
     with pytest.raises(ValueError, match="empty"):
         draw("  ", style, np.random.default_rng(0))
 
@@ -190,3 +190,31 @@ def test_a_dataset_that_is_there_already_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="already there"):
         written(tmp_path, seed=6)
     assert LinesDataset.open(tmp_path / "out").digest == digest
+
+
+@pytest.mark.parametrize(
+    ("plain", "marked"), [("a", "á"), ("o", "ộ"), ("u", "ữ"), ("d", "đ"), ("D", "Đ"), ("E", "Ễ")]
+)
+def test_a_mark_adds_ink_and_leaves_the_letter_as_it_is(plain: str, marked: str) -> None:
+    letters = hershey_letters("futural")
+    bare, dressed = letters[plain], letters[marked]
+    assert np.array_equal(dressed.points[: len(bare.points)], bare.points)
+    assert len(dressed.points) > len(bare.points)
+    assert dressed.begins.sum() > bare.begins.sum()
+    assert dressed.advance == bare.advance
+
+
+def test_an_accent_takes_the_dots_place_and_a_tone_below_does_not() -> None:
+    letters = hershey_letters("futural")
+    strokes = {c: int(letters[c].begins.sum()) for c in "iíị"}
+    assert strokes["í"] == strokes["i"] == strokes["ị"] - 1
+    stem = letters["i"].points[-2:]
+    assert np.array_equal(letters["í"].points[:2], stem)
+    assert letters["í"].points[2:, 1].max() < stem[:, 1].min() < 0 < letters["ị"].points[-2:, 1].min()
+
+
+def test_greek_letters_come_from_the_greek_fonts() -> None:
+    for name in GREEK_FONTS:
+        letters = hershey_letters(name)
+        assert {*"αβγδεζηθικλμνξοπρσςτυφχψωΑΩάέήίόύώϊΐΰΆΏ", *"0123456789.,/"} <= set(letters)
+        assert "a" not in letters

@@ -145,3 +145,36 @@ def test_curves_leave_out_what_the_epochs_lack() -> None:
     svg = curves_svg(CURVES)
     assert "learning rate" in svg
     assert "validation" not in svg
+
+
+def test_texts_are_cut_between_letters_and_never_before_a_mark() -> None:
+    truth, reading = compared("am\u0300b", "amb")
+    assert [piece.text for piece in truth] == ["a", "m\u0300", "b"]
+    assert [piece.text for piece in reading] == ["a", "m", "b"]
+
+
+def test_graphemes_have_a_column_only_where_they_differ(untaught: Evaluation, dataset: LinesDataset) -> None:
+    plain = shown(untaught, dataset)
+    assert "CER in graphemes" not in plain.text
+    assert "Counted in grapheme clusters, CER is the same" in plain.text
+    marked = [
+        replace(line, truth="m\u0300n", reading="mn", errors=count_errors("m\u0300n", "mn"))
+        for line in untaught.lines
+    ]
+    for rival in (None, untaught):
+        page = shown(replace(untaught, lines=marked), dataset, champion=rival)
+        assert "CER in graphemes" in page.text
+        assert "33.3 %" in page.text  # of code points
+        assert "50.0 %" in page.text  # of clusters
+        assert "\u25cc\u0300" in page.text  # the mark alone, on a dotted circle
+
+
+def test_lines_that_do_not_come_back_from_the_paper_are_counted(
+    untaught: Evaluation, dataset: LinesDataset
+) -> None:
+    arabic = "\u0633\u0644\u0627\u0645"
+    assert "another text would look the same" not in shown(untaught, dataset).text
+    first, *others = untaught.lines
+    mixed = replace(first, truth=f"{arabic} abc 12", errors=count_errors(f"{arabic} abc 12", ""))
+    page = shown(replace(untaught, lines=[mixed, *others]), dataset)
+    assert "1 line mixes writing directions" in page.text

@@ -101,6 +101,7 @@ FAULTS: dict[str, list[Fault]] = {
         ("text_present", "error", setting(TRAIN, text="")),
         ("text_normalised", "error", setting(TRAIN + 1, text="zwei  baum")),
         ("text_controls", "error", setting(TRAIN + 2, text="zwei\x07baum")),
+        ("text_recoverable", "warning", setting(TRAIN + 5, text="سل baum 12")),
         ("text_visible", "warning", setting(TRAIN + 3, text="zwei\u200bbaum")),
         ("text_is_a_label", "warning", setting(TRAIN + 4, text="UNREADABLE")),
         ("alphabet_covered", "warning", setting(TEST, text="zwei Bäume")),
@@ -244,7 +245,7 @@ def test_the_error_lists_what_failed_with_examples_and_remedies(sound: LinesData
     with pytest.raises(DataError) as caught:
         report.raise_on_errors()
     text = str(caught.value).splitlines()
-    assert text[0] == f"{tmp_path / 'lines'}: not fit for training, 2 of 27 checks failed (and 0 with a warning)"
+    assert text[0] == f"{tmp_path / 'lines'}: not fit for training, 2 of 28 checks failed (and 0 with a warning)"
     assert "  1. text_controls: 9 of 64 lines hold a control character" in text
     assert "       line-0: text 'zwei\\x07baum'" in text
     assert "       ... and 4 more" in text
@@ -275,13 +276,13 @@ def test_the_page_shows_the_lines_in_question_and_stands_alone(sound: LinesDatas
     path = tmp_path / "report"
     report = validate_lines(spoilt(sound, tmp_path / "lines", change), report=path)
     page = read_offline(path.read_text(encoding="utf-8"))
-    assert "Not fit for training. 2 of 27 checks failed, and 1 gave a warning" in page.text
+    assert "Not fit for training. 2 of 28 checks failed, and 1 gave a warning" in page.text
     assert "<script>alert(1)</script>" in page.text
     assert "bytes are not an image" in page.text
     assert 10 < len(page.images) <= 40
     assert all(check.promise in page.text and check.expectation in page.text for check in report.checks)
     validate_lines(sound, report=path)
-    assert "Fit for training. All 27 checks passed." in read_offline(path.read_text(encoding="utf-8")).text
+    assert "Fit for training. All 28 checks passed." in read_offline(path.read_text(encoding="utf-8")).text
 
 
 def test_a_rule_must_expect_something() -> None:
