@@ -40,7 +40,7 @@ class Threshold:
 class ConfidenceFigures:
     """What the confidence of some lines is worth.
 
-    A line that could not be decoded has no confidence: it does not count for the calibration, and is checked first.
+    A line that could not be decoded has no confidence: it does not count for calibration, and is checked first.
     """
 
     lines: int
@@ -50,7 +50,7 @@ class ConfidenceFigures:
     curve: RejectCurve
     target_cer: float
     checked_share: float
-    """Smallest share of lines to check, the least confident first, so that the rest has the target."""
+    """Smallest share to check, the least confident lines first, so that the rest has the target."""
     checked_interval: tuple[float, float]
     """Its 95 % bootstrap interval over lines."""
     checked_share_of_whole: float
