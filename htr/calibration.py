@@ -1,8 +1,8 @@
 """Log-probability of a reading -> probability that the whole line is right (Platt scaling).
 
-A network is overconfident, and not in the same measure on short and on long lines. A logistic curve over
-log(-log p) and the log of the length is fitted on lines that training did not see (Platt 1999; targets smoothed as
-there). Decision record 11 compares it with temperature and isotonic regression.
+A network is overconfident, and not in the same measure on short and on long lines. A logistic curve over the
+log-odds of the text and the log of its length is fitted on lines that training did not see (Platt 1999; targets
+smoothed as there). Decision record 11 compares it with temperature and isotonic regression.
 """
 
 import math
@@ -15,8 +15,8 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 
 _FLOOR = 1e-6
-_IMPOSSIBLE = 1e6
-"""Stands for minus the log-probability of a text that does not fit into its line."""
+_LEAST_LOG_PROB = -1000.0
+"""Stands for anything below: a text that does not fit into its line has a log-probability of -infinity."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +24,12 @@ class Calibration:
     """The logistic curve; the default gives the raw best-path probability back, nearly."""
 
     slope: float = -1.0
-    """Never positive: a less probable text is never more trusted at the same length."""
+    """For the log of the odds against the text. Never positive: at the same length, a less probable text is never
+    more trusted."""
     offset: float = 0.0
     length_slope: float | None = None
-    """For the log of the number of characters; the curve is then over the probability of the text. None, as in
-    bundles that were calibrated before it came: a curve over the probability of the best path alone."""
+    """For the log of the number of characters. None, as in bundles that were calibrated before it came: a curve
+    over log(-log p) of the best path alone."""
 
     def confidence(self, *, log_prob: float, best_path: float, num_characters: int) -> float:
         """Return the probability, 0..1, that a line is right.
@@ -39,9 +40,9 @@ class Calibration:
             num_characters: of the text.
         """
         if self.length_slope is None:
-            z = self.slope * _feature(best_path) + self.offset
+            z = self.slope * math.log(max(_FLOOR, -best_path)) + self.offset
         else:
-            z = self.slope * _feature(log_prob) + self.length_slope * _length(num_characters) + self.offset
+            z = self.slope * _odds_against(log_prob) + self.length_slope * _length(num_characters) + self.offset
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, z))))
 
     def to_dict(self) -> dict[str, float]:
@@ -59,7 +60,7 @@ def fit(log_probs: Sequence[float], num_characters: Sequence[int], right: Sequen
     """
     if not log_probs:
         return Calibration(length_slope=0.0)
-    features = np.array([(_feature(p), _length(n)) for p, n in zip(log_probs, num_characters, strict=True)])
+    features = np.array([(_odds_against(p), _length(n)) for p, n in zip(log_probs, num_characters, strict=True)])
     num_right, num_wrong = sum(right), len(right) - sum(right)
     # Platt's targets keep the curve finite where every line is right, or none.
     high, low = (num_right + 1) / (num_right + 2), 1 / (num_wrong + 2)
@@ -101,8 +102,10 @@ def _logistic(features: Values, target: Values) -> Values:
     return weights
 
 
-def _feature(log_prob: float) -> float:
-    return math.log(min(_IMPOSSIBLE, max(_FLOOR, -log_prob)))
+def _odds_against(log_prob: float) -> float:
+    """Return log((1 - p) / p)."""
+    log_prob = max(_LEAST_LOG_PROB, min(-_FLOOR, log_prob))
+    return math.log(-math.expm1(log_prob)) - log_prob
 
 
 def _length(num_characters: int) -> float:

@@ -16,7 +16,8 @@ def test_fitted_confidence_matches_how_often_lines_are_right() -> None:
     rng = np.random.default_rng(0)
     log_probs = -np.exp(rng.uniform(-4, 3, 3000))
     lengths = rng.integers(1, 60, 3000)
-    chance = 1 / (1 + np.exp(1.5 * np.log(-log_probs) - 0.8 * np.log(lengths) + 1))
+    against = np.log(-np.expm1(log_probs)) - log_probs
+    chance = 1 / (1 + np.exp(1.5 * against - 0.8 * np.log(lengths) - 1))
     right = rng.random(3000) < chance
     curve = fit(log_probs.tolist(), lengths.tolist(), right.tolist())
     errors = [confidence(curve, p, n) - c for p, n, c in zip(log_probs, lengths, chance, strict=True)]
@@ -42,9 +43,9 @@ def test_an_order_turned_round_falls_back_to_the_share_of_right_lines() -> None:
     assert confidence(curve, -1.0) == pytest.approx(0.5, abs=0.05)
 
 
-def test_nothing_to_fit_gives_the_raw_probability_of_the_text_nearly() -> None:
-    curve = fit([], [], [])
-    assert confidence(curve, -1e-3) == pytest.approx(math.exp(-1e-3), abs=0.001)
+@pytest.mark.parametrize("log_prob", [-1e-3, -0.7, -5.0, -50.0])
+def test_nothing_to_fit_gives_the_raw_probability_of_the_text(log_prob: float) -> None:
+    assert confidence(fit([], [], []), log_prob) == pytest.approx(math.exp(log_prob), abs=1e-9)
 
 
 def test_a_curve_from_before_the_length_is_one_over_best_paths() -> None:
