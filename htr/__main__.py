@@ -1,4 +1,4 @@
-"""python -m htr import | synth | train | search | evaluate | read."""
+"""python -m htr import | synth | train | search | evaluate | calibrate | read."""
 
 import argparse
 import io

@@ -136,7 +136,7 @@ class Bundle:
             "alphabet": list(self.alphabet.characters),
             "geometry": asdict(self.geometry),
             "preprocessing": self.geometry.fingerprint(),
-            "calibration": asdict(self.calibration),
+            "calibration": self.calibration.to_dict(),
             "parity": asdict(self.parity),
         }
 

@@ -1,4 +1,4 @@
-"""The commands that make and use a model: train, evaluate, read."""
+"""The commands that make and use a model: train, evaluate, calibrate, read."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from htr.bundle import Bundle
+from htr.bundle import Bundle, amend_bundle
 from htr.errors import DataError, ImageError, OutputError, SettingsError
 from htr.lines import SPLITS, LinesDataset
 from htr.recogniser import Recogniser
@@ -38,6 +38,13 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("--split", default="test", choices=SPLITS)
     verb.add_argument("--out", type=Path, help="file for the report, JSON")
     verb.set_defaults(handler=_evaluate)
+
+    verb = verbs.add_parser("calibrate", help="fit a model's confidence on lines that training did not see")
+    verb.add_argument("lines", type=Path, help="lines dataset")
+    verb.add_argument("--bundle", type=Path, required=True)
+    verb.add_argument("--split", default="val", choices=SPLITS, help="lines to fit on; default: val")
+    verb.add_argument("--out", type=Path, required=True, help="folder for the calibrated bundle")
+    verb.set_defaults(handler=_calibrate)
 
     verb = verbs.add_parser("read", help="read line images")
     verb.add_argument("images", type=Path, nargs="+", help="one line of handwriting each")
@@ -87,6 +94,7 @@ def _train(args: argparse.Namespace, say: Say) -> int:
 
 
 def _evaluate(args: argparse.Namespace, say: Say) -> int:
+    from htr.confidence_figures import confidence_figures
     from htr.evaluate import evaluate, rates, rates_by
     from htr.report import build_report
 
@@ -99,12 +107,34 @@ def _evaluate(args: argparse.Namespace, say: Say) -> int:
             f"{name}: {group.lines} lines, CER {group.cer:.1%} [{low:.1%}, {high:.1%}], "
             f"in graphemes {group.grapheme_cer:.1%}, WER {group.wer:.1%}, exact {group.exact_match:.1%}"
         )
+    trust = confidence_figures(found.lines)
+    say(
+        f"confidence: expected calibration error {trust.error.ece:.1%} (by chance {trust.error.by_chance:.1%}); "
+        f"check {trust.checked_share:.1%} of the lines for {trust.target_cer:.0%} CER in the rest"
+    )
     if args.out:
         try:
             text = json.dumps(build_report(found, None), ensure_ascii=False)
             args.out.write_text(text, encoding="utf-8")
         except OSError as error:
             raise OutputError(f"{args.out}: cannot be written ({error.strerror}); choose another --out") from error
+    return 0
+
+
+def _calibrate(args: argparse.Namespace, say: Say) -> int:
+    from htr.confidence_figures import confidence_figures
+    from htr.evaluate import calibrate, evaluate, recalibrated
+
+    bundle = Bundle.open(args.bundle)
+    found = evaluate(Recogniser(bundle), LinesDataset.open(args.lines), [args.split])
+    readable = [line for line in found.lines if line.profile is not None]
+    if not readable:
+        raise DataError(f"{args.lines}: no readable line in split {args.split!r}; choose another --split")
+    calibration = calibrate(readable)
+    amend_bundle(bundle, args.out, {}, calibration=calibration)
+    before, after = (confidence_figures(e.lines).error for e in (found, recalibrated(found, calibration)))
+    say(f"wrote {args.out}: confidence fitted on {len(readable):,} lines of split {args.split!r}")
+    say(f"expected calibration error on these lines: {before.ece:.1%} before, {after.ece:.1%} after")
     return 0
 
 

@@ -5,7 +5,7 @@ It reads through `Recogniser`, the same code that serves, so that a figure in a 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from htr.errors import ImageError
 from htr.lines import LinesDataset
 from htr.metrics import ErrorCounts, bootstrap_ratio, count_errors, edit_operations
 from htr.profile import FEATURES, SCHEMA, Profile
-from htr.recogniser import Recogniser
+from htr.recogniser import Reading, Recogniser
 
 REPORT_VERSION = 1
 
@@ -31,10 +31,17 @@ class ReadLine:
     truth: str
     reading: str
     log_prob: float
-    """Best-path log-probability, before calibration."""
+    """Log-probability of the reading over all its alignments, before calibration."""
     errors: ErrorCounts
     profile: Profile | None
-    """None where the image could not be decoded; the line then counts as read empty."""
+    """None where the image could not be decoded; the line then counts as read empty, at confidence 0."""
+    confidence: float = 0.0
+    """Probability that the whole line is right, 0..1; see `recalibrated`."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the line was read without error."""
+        return self.errors.edits == 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,9 +108,9 @@ def evaluate(
             continue
         try:
             (observed,) = recogniser.observe([line.image])
-            text, log_prob, measured = observed.reading.text, observed.reading.log_prob, observed.profile
+            reading, measured = observed.reading, observed.profile
         except ImageError:
-            text, log_prob, measured = "", 0.0, None
+            reading, measured = Reading(text="", confidence=0.0), None
         lines.append(
             ReadLine(
                 id=line.id,
@@ -111,10 +118,11 @@ def evaluate(
                 source=line.source,
                 language=line.language,
                 truth=line.text,
-                reading=text,
-                log_prob=log_prob,
-                errors=count_errors(line.text, text),
+                reading=reading.text,
+                log_prob=reading.log_prob,
+                errors=count_errors(line.text, reading.text),
                 profile=measured,
+                confidence=reading.confidence,
             )
         )
         on_line(len(lines))
@@ -182,7 +190,33 @@ def character_scores(lines: Iterable[ReadLine]) -> list[CharacterScore]:
 def calibrate(lines: Sequence[ReadLine]) -> Calibration:
     """Fit the confidence curve on lines that training did not see."""
     usable = [line for line in lines if line.profile is not None]
-    return fit([line.log_prob for line in usable], [line.truth == line.reading for line in usable])
+    return fit(
+        [line.log_prob for line in usable],
+        [len(line.reading) for line in usable],
+        [line.right for line in usable],
+    )
+
+
+def recalibrated(evaluation: Evaluation, calibration: Calibration) -> Evaluation:
+    """Return the same readings with the confidences of a calibration that `calibrate` fitted.
+
+    Raises:
+        ValueError: the calibration is one over best paths, which an evaluation does not keep.
+    """
+    if calibration.length_slope is None:
+        raise ValueError("recalibrated() needs a calibration over texts: length_slope must be set")
+    lines = [
+        replace(
+            line,
+            confidence=calibration.confidence(
+                log_prob=line.log_prob, best_path=line.log_prob, num_characters=len(line.reading)
+            ),
+        )
+        if line.profile is not None
+        else line
+        for line in evaluation.lines
+    ]
+    return replace(evaluation, lines=lines)
 
 
 def profile_table(lines: Iterable[ReadLine]) -> pa.Table:

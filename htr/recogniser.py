@@ -15,6 +15,7 @@ from htr.bundle import INT8, ONNX, Bundle
 from htr.ctc import BestPath, Scores, best_path
 from htr.errors import BundleError
 from htr.image import Grey, decode, line_tensor
+from htr.likelihood import text_log_prob
 from htr.profile import Profile, profile
 
 
@@ -26,7 +27,7 @@ class Reading:
     confidence: float
     """Calibrated probability that the whole line is right, from 0 to 1."""
     log_prob: float = 0.0
-    """Best-path log-probability, at most 0: what the confidence is computed from."""
+    """Log-probability of the text over all its alignments, at most 0: what the confidence is computed from."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.confidence <= 1.0:
@@ -111,9 +112,9 @@ class Recogniser:
     def _read(self, grey: Grey) -> tuple[Reading, BestPath, Scores]:
         log_probs_TK = self._scores(grey)
         path = best_path(log_probs_TK)
-        reading = Reading(
-            text=normalise(self.bundle.alphabet.decode(path.class_ids)),
-            confidence=self.bundle.calibration.confidence(path.log_prob),
-            log_prob=path.log_prob,
+        text = normalise(self.bundle.alphabet.decode(path.class_ids))
+        log_prob = text_log_prob(log_probs_TK, path.class_ids)
+        confidence = self.bundle.calibration.confidence(
+            log_prob=log_prob, best_path=path.log_prob, num_characters=len(text)
         )
-        return reading, path, log_probs_TK
+        return Reading(text=text, confidence=confidence, log_prob=log_prob), path, log_probs_TK

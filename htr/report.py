@@ -1,6 +1,7 @@
 """The evaluation report's format: error rates of a challenger and of the champion on the same lines, as JSON.
 
-The gate reads nothing else. Edits are kept line by line, so that the two can be compared in pairs.
+The gate reads nothing else. Edits are kept line by line, so that the two can be compared in pairs. Every split
+says what the confidence is worth (`htr.confidence_figures`); version 2 brought that, and each line's confidence.
 """
 
 import json
@@ -9,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from htr.confidence_figures import confidence_figures
 from htr.direction import is_recoverable
 from htr.errors import DataError
 from htr.evaluate import Evaluation, ReadLine, character_scores, confusions, rates, rates_by
@@ -38,6 +40,7 @@ def build_report(challenger: Evaluation, champion: Evaluation | None) -> dict[st
                 "grapheme_edits": line.errors.grapheme_edits,
                 "recoverable": is_recoverable(line.truth),
                 "reading": line.reading,
+                "confidence": line.confidence,
                 "undecodable": line.profile is None,
             }
             for line in challenger.lines
@@ -49,7 +52,10 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
     splits = sorted({line.split for line in evaluation.lines})
     return {
         "bundle_digest": evaluation.bundle_digest,
-        "splits": {split: _group(evaluation.of(split)) for split in splits},
+        "splits": {
+            split: {**_group(evaluation.of(split)), "confidence": _confidence(evaluation, split)}
+            for split in splits
+        },
     }
 
 
@@ -59,6 +65,11 @@ def _group(lines: Sequence[ReadLine]) -> dict[str, Any]:
         "by_source": {name: asdict(group) for name, group in rates_by(lines, "source").items()},
         "by_language": {name: asdict(group) for name, group in rates_by(lines, "language").items()},
     }
+
+
+def _confidence(evaluation: Evaluation, split: str) -> dict[str, Any]:
+    validation = evaluation.of("val") if split != "val" else []
+    return confidence_figures(evaluation.of(split), validation).to_dict()
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -1,30 +1,19 @@
-"""Drawings of the evaluation page: per-epoch metrics or confidences in, inline SVG out."""
+"""Drawings of the evaluation page: per-epoch metrics or figures about confidence in, inline SVG out."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from components.page import chart, figure_svg
+from htr.confidence import Bin
+from htr.confidence_figures import ConfidenceFigures
 
 Epoch = Mapping[str, float]
-NUM_BINS = 10
 _COLOURS = ("#3b76c4", "#d9822b", "#4a9c5d")
 _PANELS = (
     ("loss", 1.0, (("loss", "training"), ("val_loss", "validation"))),
     ("character error rate, %", 100.0, (("val_cer", "validation"),)),
     ("learning rate", 1.0, (("learning_rate", "learning rate"),)),
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bin:
-    """Lines of similar confidence."""
-
-    lines: int
-    confidence: float
-    """Mean over the lines, 0..1."""
-    right: float
-    """Share of the lines that were read without error, 0..1."""
 
 
 def curves_svg(epochs: Sequence[Epoch]) -> str:
@@ -55,38 +44,53 @@ def _points(epochs: Sequence[Epoch], key: str, scale: float) -> list[tuple[float
     return [(e["epoch"], scale * e[key]) for e in epochs if key in e and math.isfinite(e[key])]
 
 
-def reliability(confidences: Sequence[float], right: Sequence[bool]) -> list[Bin]:
-    """Return the lines in bins of equal width of confidence; empty bins are left out."""
-    bins: list[list[tuple[float, bool]]] = [[] for _ in range(NUM_BINS)]
-    for confidence, is_right in zip(confidences, right, strict=True):
-        bins[min(NUM_BINS - 1, int(confidence * NUM_BINS))].append((confidence, is_right))
-    return [
-        Bin(lines=len(b), confidence=sum(c for c, _ in b) / len(b), right=sum(r for _, r in b) / len(b))
-        for b in bins
-        if b
-    ]
-
-
-def calibration_error(bins: Sequence[Bin]) -> float:
-    """Return the expected calibration error: mean gap between confidence and truth (Naeini et al. 2015)."""
-    total = sum(b.lines for b in bins)
-    return sum(b.lines * abs(b.confidence - b.right) for b in bins) / max(1, total)
-
-
 def reliability_svg(bins: Sequence[Bin]) -> str:
-    """Return how often lines of a confidence were right; the area of a dot shows how many lines it stands for."""
-    figure, (axis,) = chart(3.4, 3.1)
-    most = max((b.lines for b in bins), default=1)
+    """Return how often lines of a confidence were right, each bin with the 95 % interval of its share."""
+    figure, (axis,) = chart(3.9, 3.3)
+    xs, ys = [100 * one.confidence for one in bins], [100 * one.right for one in bins]
+    lows, highs = zip(*((100 * one.right_interval[0], 100 * one.right_interval[1]) for one in bins), strict=True)
+    # A poor model is never confident; its bins would all lie in one corner.
+    limit = min(100.0, 10 * math.ceil(max(*xs, *highs) / 10))
     axis.plot([0, 100], [0, 100], linestyle="--", linewidth=1, color=axis.title.get_color(), alpha=0.5)
-    axis.scatter(
-        [100 * b.confidence for b in bins],
-        [100 * b.right for b in bins],
-        s=[20 + 160 * b.lines / most for b in bins],
-        color=_COLOURS[0],
-        zorder=3,
-    )
-    axis.set_xlim(-4, 104)
-    axis.set_ylim(-4, 104)
+    axis.vlines(xs, lows, highs, color=_COLOURS[0], alpha=0.45, linewidth=2)
+    axis.plot(xs, ys, color=_COLOURS[0], linewidth=1, marker="o", markersize=5)
+    axis.set_xlim(-0.03 * limit, 1.03 * limit)
+    axis.set_ylim(-0.03 * limit, 1.03 * limit)
+    axis.set_title("Reliability")
     axis.set_xlabel("confidence, %")
     axis.set_ylabel("lines read without error, %")
     return figure_svg(figure, label="reliability of the confidence")
+
+
+def reject_svg(figures: ConfidenceFigures) -> str:
+    """Return CER by the share of lines that a person checks, with the target and where it is reached."""
+    figure, (axis,) = chart(4.9, 3.3)
+    checked = 100 * figures.curve.checked
+    axis.plot(
+        checked, 100 * figures.curve.rest_cer, color=_COLOURS[0], linewidth=1.6, label="lines nobody checked"
+    )
+    axis.plot(
+        checked,
+        100 * figures.curve.whole_cer,
+        color=_COLOURS[1],
+        linewidth=1.6,
+        label="all lines, checked ones put right",
+    )
+    colour = axis.title.get_color()
+    axis.axhline(100 * figures.target_cer, linestyle="--", linewidth=1, color=colour, alpha=0.5)
+    axis.plot(
+        [100 * figures.checked_share, 100 * figures.checked_share_of_whole],
+        [100 * figures.target_cer] * 2,
+        linestyle="",
+        marker="o",
+        markersize=5,
+        color=colour,
+        label=f"{100 * figures.target_cer:.0f} % reached",
+    )
+    axis.set_title("Checking the least confident lines first")
+    axis.set_xlabel("lines checked, %")
+    axis.set_ylabel("character error rate, %")
+    axis.set_xlim(-2, 102)
+    axis.set_ylim(bottom=0)
+    axis.legend(frameon=False, fontsize=9, labelcolor=colour)
+    return figure_svg(figure, label="error rate by the share of lines that are checked")

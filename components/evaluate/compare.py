@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -11,7 +12,7 @@ from components.evaluate.report_page import evaluation_page
 from components.page import write_page
 from components.progress import Ticker, say
 from htr.bundle import MANIFEST, REFERENCE, Bundle, amend_bundle
-from htr.evaluate import Evaluation, calibrate, evaluate, profile_table
+from htr.evaluate import Evaluation, calibrate, evaluate, profile_table, recalibrated
 from htr.lines import LinesDataset
 from htr.parity import certify
 from htr.recogniser import Recogniser
@@ -52,6 +53,7 @@ def compare(
     if (champion / MANIFEST).is_file():
         rival = _read("champion", Recogniser.load(champion), lines, COMPARED)
     calibration = calibrate(mine.of("val"))
+    mine = recalibrated(mine, calibration)
     content = build_report(mine, rival)
     metrics = headline(content["challenger"]["splits"])
     reference = io.BytesIO()
@@ -63,18 +65,22 @@ def compare(
     mine = replace(mine, bundle_digest=complete.digest)
     content["challenger"]["bundle_digest"] = complete.digest
     report.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    confidences = {line.id: calibration.confidence(line.log_prob) for line in mine.lines if line.profile}
     epochs = json.loads(curves.read_text(encoding="utf-8"))["epochs"]
-    write_page(page, evaluation_page(mine, dataset=lines, confidences=confidences, champion=rival, curves=epochs))
+    write_page(page, evaluation_page(mine, dataset=lines, champion=rival, curves=epochs))
     shown = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items())
     say(f"evaluate: {shown}")
     return metrics
 
 
-def headline(splits: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Return the figures that stand for a model: those of the golden test, and the CER on recent lines."""
+def headline(splits: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return the figures that stand for a model: those of the golden test, and the CER on recent lines.
+
+    Beside the error rates these are ``ece``, the expected calibration error, and ``checked_share``, the share of
+    lines that a person must check so that the rest has at most 1 % CER.
+    """
     golden = splits["test"]
-    metrics = {name: golden[name] for name in ("cer", "wer", "exact_match")}
+    metrics: dict[str, float] = {name: golden[name] for name in ("cer", "wer", "exact_match")}
+    metrics |= {name: golden["confidence"][name] for name in ("ece", "checked_share")}
     if "recent" in splits:
         metrics["recent_cer"] = splits["recent"]["cer"]
     return metrics

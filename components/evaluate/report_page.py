@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.charts import calibration_error, curves_svg, reliability, reliability_svg
+from components.evaluate.charts import curves_svg, reject_svg, reliability_svg
 from components.page import image_data_uri, render
+from htr.confidence_figures import confidence_figures
 from htr.direction import is_recoverable
 from htr.errors import ImageError
 from htr.evaluate import Evaluation, Rates, ReadLine, character_scores, confusions, rates
@@ -45,7 +46,6 @@ def evaluation_page(
     evaluation: Evaluation,
     *,
     dataset: LinesDataset,
-    confidences: Mapping[str, float],
     champion: Evaluation | None = None,
     golden: str = "test",
     curves: Sequence[Mapping[str, float]] | None = None,
@@ -53,9 +53,8 @@ def evaluation_page(
     """Return the page as one self-contained HTML text.
 
     Args:
-        evaluation: of the challenger.
+        evaluation: of the challenger, with calibrated confidences.
         dataset: where the images come from.
-        confidences: calibrated confidence by line id.
         champion: its readings of the same lines, or of some of them.
         golden: split whose lines stand for the model; where it is empty, all lines do.
         curves: per-epoch metrics with ``epoch`` and any of ``loss``, ``val_loss``, ``val_cer``, ``learning_rate``.
@@ -63,9 +62,7 @@ def evaluation_page(
     splits = sorted({line.split for line in evaluation.lines}, key=_ORDER.index)
     judged = evaluation.of(golden) or evaluation.lines
     shown = [line for line in evaluation.lines if line.split in {golden, "recent"}] or evaluation.lines
-    bins = reliability(
-        [confidences.get(line.id, 0.0) for line in judged], [line.truth == line.reading for line in judged]
-    )
+    trusted = confidence_figures(judged, evaluation.of("val") if evaluation.of(golden) else [])
     headline = [_row(_TITLES.get(s, s), evaluation.of(s), champion.of(s) if champion else []) for s in splits]
     return render(
         "Evaluation",
@@ -78,12 +75,13 @@ def evaluation_page(
         unrecoverable=sum(not is_recoverable(line.truth) for line in evaluation.lines),
         groups=_groups(evaluation, champion, [s for s in splits if s in {golden, "recent"}] or splits),
         curves=curves_svg(curves or []),
-        reliability=reliability_svg(bins) if bins else "",
-        calibration_error=calibration_error(bins),
+        confidence=trusted if trusted.lines else None,
+        reliability=reliability_svg(trusted.bins) if trusted.lines else "",
+        rejects=reject_svg(trusted) if trusted.lines else "",
         confusions=[(_visible(a), _visible(b), n) for a, b, n in confusions(judged)],
         characters=[(_visible(score.character), score) for score in character_scores(judged)],
         judged=_TITLES.get(golden, golden) if evaluation.of(golden) else "all lines",
-        galleries=_galleries(shown, dataset, confidences, champion),
+        galleries=_galleries(shown, dataset, champion),
         titles=_TITLES,
     )
 
@@ -128,7 +126,6 @@ def _groups(
 def _galleries(
     lines: Sequence[ReadLine],
     dataset: LinesDataset,
-    confidences: Mapping[str, float],
     champion: Evaluation | None,
 ) -> list[tuple[str, list[dict[str, Any]]]]:
     worst = sorted(lines, key=lambda line: (-line.errors.cer, -line.errors.edits, line.id))[:NUM_SHOWN]
@@ -145,7 +142,7 @@ def _galleries(
             "truth": truth,
             "reading": reading,
             "champion": other,
-            "confidence": confidences.get(line.id),
+            "confidence": line.confidence if line.profile is not None else None,
             **_shown(images.get(line.id, b"")),
         }
 

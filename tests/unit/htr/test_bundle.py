@@ -10,6 +10,8 @@ from htr.bundle import MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, amend_bundle
 from htr.calibration import Calibration
 from htr.errors import BundleError, OutputError
 
+CURVE = Calibration(slope=-2.0, length_slope=0.5)
+
 
 @pytest.fixture
 def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
@@ -77,9 +79,9 @@ def test_a_damaged_manifest_is_one_error(copy: Path, cut: str) -> None:
 def test_an_amended_copy_has_another_digest_and_leaves_the_first_alone(tiny_bundle: Path, tmp_path: Path) -> None:
     before = Bundle.open(tiny_bundle)
     digest = before.digest
-    after = amend_bundle(before, tmp_path / "new", {REFERENCE: b"rows"}, calibration=Calibration(slope=-2.0))
+    after = amend_bundle(before, tmp_path / "new", {REFERENCE: b"rows"}, calibration=CURVE)
     opened = Bundle.open(after.path)
-    assert opened.calibration.slope == -2.0
+    assert opened.calibration == CURVE
     assert (opened.path / REFERENCE).read_bytes() == b"rows"
     assert opened.digest != digest == Bundle.open(tiny_bundle).digest
 

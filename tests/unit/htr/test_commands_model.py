@@ -1,4 +1,4 @@
-"""The commands train, evaluate and read."""
+"""The commands train, evaluate, calibrate and read."""
 
 import json
 from pathlib import Path
@@ -59,8 +59,25 @@ def test_training_then_evaluating_through_the_commands(
     assert main(["train", str(lines), "--out", str(bundle), "--max-lines", "12"]) == 0
     assert Bundle.open(bundle).trained_lines == 6
     assert main(["evaluate", str(lines), "--bundle", str(bundle), "--out", str(report)]) == 0
-    assert "all: 3 lines, CER" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "all: 3 lines, CER" in told
+    assert "confidence: expected calibration error" in told
     assert json.loads(report.read_text())["challenger"]["splits"]["test"]["lines"] == 3
+
+
+def test_calibrating_changes_the_confidence_and_nothing_else(
+    lines: Path, tiny_bundle: Path, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["calibrate", str(lines), "--bundle", str(tiny_bundle), "--out", str(tmp_path / "c")]
+    assert main(words) == 0
+    assert "fitted on 3 lines of split 'val'" in capsys.readouterr().out
+    before, after = Bundle.open(tiny_bundle), Bundle.open(tmp_path / "c")
+    assert after.files == before.files
+    assert (before.calibration.length_slope, after.calibration.length_slope is None) == (None, False)
+    pictures = [file.read_bytes() for file in images]
+    old, new = (Recogniser(bundle).read(pictures) for bundle in (before, after))
+    assert [(r.text, r.log_prob) for r in old] == [(r.text, r.log_prob) for r in new]
+    assert [r.confidence for r in old] != [r.confidence for r in new]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +88,8 @@ def test_training_then_evaluating_through_the_commands(
         (["train", "{tmp}", "--out", "{tmp}/x"], "not a lines dataset"),
         (["evaluate", "{lines}", "--bundle", "{bundle}", "--split", "recent"], "no line in split 'recent'"),
         (["evaluate", "{lines}", "--bundle", "{bundle}", "--out", "{tmp}/no/where"], "cannot be written"),
+        (["calibrate", "{lines}", "--bundle", "{bundle}", "--split", "recent", "--out", "{tmp}/x"], "no readable"),
+        (["calibrate", "{lines}", "--bundle", "{bundle}", "--out", "{lines}"], "already there"),
         (["read", "{tmp}/a.png", "--bundle", "{tmp}"], "not a model bundle"),
     ],
 )

@@ -99,7 +99,9 @@ def evaluation(who: str) -> Evaluation:
         text = readings[who == "champion"]
         known = {"id": f"line-{number}", "split": split, "source": "s", "language": "fra", "truth": truth}
         errors = count_errors(truth, text)
-        lines.append(ReadLine(**known, reading=text, log_prob=-0.5, errors=errors, profile=PROFILE))
+        lines.append(
+            ReadLine(**known, reading=text, log_prob=-0.5, errors=errors, profile=PROFILE, confidence=0.75)
+        )
     return Evaluation(bundle_digest=f"sha256:{who}", dataset_digest="sha256:d", lines=lines)
 
 
@@ -309,6 +311,8 @@ def test_the_golden_report_gives_the_figures_it_was_made_from() -> None:
     assert (recent["grapheme_cer"], recent["graphemes"]) == (0.4, 5)
     assert report["champion"]["splits"]["recent"]["cer"] == 1.0
     assert [(line["edits"], line["champion_edits"]) for line in report["lines"]] == [(0, 2), (2, 5)]
+    assert (golden["confidence"]["ece"], recent["confidence"]["checked_share"]) == (0.25, 1.0)
+    assert [line["confidence"] for line in report["lines"]] == [0.75, 0.75]
     decision = gate.decide(report, cer_ceiling=0.5, margin=0.01)
     assert (decision.rule, decision.promote) == ("recent", True)
 

@@ -11,8 +11,18 @@ import torch
 from safetensors.numpy import load_file
 
 from htr.bundle import ONNX, WEIGHTS, Bundle, write_bundle
+from htr.calibration import Calibration
 from htr.errors import DataError
-from htr.evaluate import calibrate, character_scores, confusions, evaluate, profile_table, rates, rates_by
+from htr.evaluate import (
+    calibrate,
+    character_scores,
+    confusions,
+    evaluate,
+    profile_table,
+    rates,
+    rates_by,
+    recalibrated,
+)
 from htr.lines import LinesDataset, LinesWriter
 from htr.plan import Plan, cosine_with_warmup
 from htr.recogniser import Recogniser
@@ -151,7 +161,13 @@ def test_an_evaluation_adds_up_and_becomes_a_report(
     assert sum(s.written for s in character_scores(found.lines)) == everything.characters
     assert all(truth != reading for truth, reading, _ in confusions(found.lines))
     assert profile_table(found.lines).num_rows == 20
-    assert 0 <= calibrate(found.lines).confidence(-1.0) <= 1
+    again = recalibrated(found, calibrate(found.lines))
+    assert all(0 < line.confidence < 1 for line in again.lines)
+    assert sum(line.confidence for line in again.lines) == pytest.approx(
+        sum(line.right for line in found.lines), abs=1
+    )
+    with pytest.raises(ValueError, match="length_slope"):
+        recalibrated(found, Calibration())
     report = tmp_path / "report.json"
     import json
 

@@ -85,12 +85,20 @@ def test_the_evaluated_bundle_reads_as_before_and_holds_a_reference_of_the_held_
     assert texts[0] == texts[1]
 
 
+def test_the_confidences_in_the_report_are_those_that_the_evaluated_bundle_gives(first: Compared) -> None:
+    told = {line["id"]: line["confidence"] for line in first.report["lines"] if not line["undecodable"]}
+    lines = [line for line in first.lines.lines() if line.id in told]
+    readings = Recogniser.load(first.evaluated).read(line.image for line in lines)
+    assert [told[line.id] for line in lines] == pytest.approx([reading.confidence for reading in readings])
+    assert Bundle.open(first.evaluated).calibration.length_slope is not None
+
+
 def test_the_metrics_in_the_bundle_are_those_of_the_golden_test_in_the_report(first: Compared) -> None:
     golden = first.report["challenger"]["splits"]["test"]
-    assert set(first.metrics) == {"cer", "wer", "exact_match", "recent_cer"}
-    assert {name: golden[name] for name in ("cer", "wer", "exact_match")} == {
-        name: value for name, value in first.metrics.items() if name != "recent_cer"
-    }
+    assert set(first.metrics) == {"cer", "wer", "exact_match", "ece", "checked_share", "recent_cer"}
+    assert {name: golden[name] for name in ("cer", "wer", "exact_match")} | {
+        name: golden["confidence"][name] for name in ("ece", "checked_share")
+    } == {name: value for name, value in first.metrics.items() if name != "recent_cer"}
     assert first.metrics["recent_cer"] == first.report["challenger"]["splits"]["recent"]["cer"]
     assert Bundle.open(first.evaluated).metrics == first.metrics
     assert first.metrics["cer"] > 0

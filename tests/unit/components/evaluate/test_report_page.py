@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluate.charts import Bin, calibration_error, curves_svg, reliability
+from components.evaluate.charts import curves_svg
 from components.evaluate.report_page import Segment, compared, evaluation_page
-from htr.calibration import Calibration
+from htr.confidence_figures import confidence_figures
 from htr.evaluate import Evaluation, evaluate, rates
 from htr.lines import LinesDataset
 from htr.metrics import count_errors
@@ -49,14 +49,8 @@ def better(untaught: Evaluation) -> Evaluation:
     return replace(untaught, lines=lines, bundle_digest="sha256:better")
 
 
-def confidences(evaluation: Evaluation) -> dict[str, float]:
-    return {line.id: Calibration().confidence(line.log_prob) for line in evaluation.lines}
-
-
 def shown(evaluation: Evaluation, dataset: LinesDataset, champion: Evaluation | None = None) -> Page:
-    html = evaluation_page(
-        evaluation, dataset=dataset, confidences=confidences(evaluation), champion=champion, curves=CURVES
-    )
+    html = evaluation_page(evaluation, dataset=dataset, champion=champion, curves=CURVES)
     assert "alert(1)</script>" not in html
     assert "of <b>" not in html
     return read_offline(html)
@@ -71,7 +65,7 @@ def test_a_first_model_is_shown_by_itself(untaught: Evaluation, dataset: LinesDa
     assert "champion" not in page.text.lower()
     for title in ("recent corrections", "By source, golden test", "By language, recent corrections", "(unknown)"):
         assert title in page.text
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 3
 
 
 def test_the_champion_stands_beside_the_challenger(
@@ -96,7 +90,7 @@ def test_worst_and_random_lines_are_images_in_the_page(untaught: Evaluation, dat
 
 
 def test_the_same_evaluation_gives_the_same_page(untaught: Evaluation, dataset: LinesDataset) -> None:
-    pages = {evaluation_page(untaught, dataset=dataset, confidences=confidences(untaught)) for _ in range(2)}
+    pages = {evaluation_page(untaught, dataset=dataset) for _ in range(2)}
     assert len(pages) == 1
 
 
@@ -108,7 +102,7 @@ def test_without_golden_lines_all_lines_stand_for_the_model(untaught: Evaluation
 
 
 def test_an_evaluation_without_lines_is_a_page_all_the_same(untaught: Evaluation, dataset: LinesDataset) -> None:
-    page = read_offline(evaluation_page(replace(untaught, lines=[]), dataset=dataset, confidences={}))
+    page = read_offline(evaluation_page(replace(untaught, lines=[]), dataset=dataset))
     assert "How well the challenger reads" in page.text
 
 
@@ -128,15 +122,25 @@ def test_truth_and_reading_are_cut_where_they_differ() -> None:
     ]
 
 
-def test_confidence_is_compared_with_truth_in_bins() -> None:
-    bins = reliability([0.0, 0.72, 0.78, 1.0], [False, True, False, True])
-    assert bins == [
-        Bin(lines=1, confidence=0.0, right=0.0),
-        Bin(lines=2, confidence=0.75, right=0.5),
-        Bin(lines=1, confidence=1.0, right=1.0),
+def test_the_worth_of_the_confidence_is_said_in_figures_and_words(
+    untaught: Evaluation, dataset: LinesDataset
+) -> None:
+    lines = [
+        replace(line, confidence=0.9, reading=line.truth, errors=count_errors(line.truth, line.truth))
+        if number % 3 == 0 and line.profile is not None
+        else replace(line, confidence=0.1 + number / 100)
+        for number, line in enumerate(untaught.lines)
     ]
-    assert calibration_error(bins) == pytest.approx(0.125)
-    assert calibration_error([]) == 0.0
+    mixed = replace(untaught, lines=lines)
+    page = shown(mixed, dataset)
+    figures = confidence_figures(mixed.of("test"), mixed.of("val"))
+    assert 0 < figures.checked_share < 1
+    assert f"Expected calibration error{100 * figures.error.ece:.1f} %" in page.text
+    assert f"must check {100 * figures.checked_share:.1f} % of them so that the rest has at most 1" in page.text
+    assert "readings from a confidence of 90.0 % up are accepted" in page.text
+    nothing_right = shown(untaught, dataset)
+    assert "a person must check all of them" in nothing_right.text
+    assert "accepts none of these" in nothing_right.text
 
 
 def test_curves_leave_out_what_the_epochs_lack() -> None:
