@@ -1,4 +1,4 @@
-"""python -m htr import | synth | train | evaluate | read."""
+"""python -m htr import | synth | train | evaluate | tune | read."""
 
 import argparse
 import io

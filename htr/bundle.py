@@ -4,6 +4,8 @@
                           and the SHA-256 of every other file
     weights.safetensors   for training on from here
     model.onnx            for reading
+    ngram.npz             optional: a character language model, for a beam search that asks one
+    lexicon.txt           optional: known words, for a beam search that asks for them
     reference.parquet     profile rows of lines that training did not see: what drift compares with
 
 A bundle's digest is the SHA-256 of its ``bundle.json``, which names the digests of the rest.
@@ -19,6 +21,7 @@ from typing import Any
 
 from htr.alphabet import Alphabet
 from htr.calibration import Calibration
+from htr.decoding import Decoding
 from htr.errors import BundleError, OutputError
 from htr.image import Geometry
 from htr.lines import file_sha256
@@ -40,6 +43,8 @@ class Bundle:
     alphabet: Alphabet
     geometry: Geometry
     calibration: Calibration = field(default_factory=Calibration)
+    decoding: Decoding | None = None
+    """Settings of the beam search; None is best path, as in bundles older than the field."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Filled by evaluation, ``cer`` and the like, as fractions."""
     dataset_digest: str = ""
@@ -80,6 +85,7 @@ class Bundle:
                 alphabet=Alphabet(raw["alphabet"]),
                 geometry=geometry,
                 calibration=Calibration(**raw["calibration"]),
+                decoding=Decoding.from_dict(raw.get("decoding")),
                 **{name: raw[name] for name in _PLAIN},
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -93,7 +99,7 @@ class Bundle:
         return "sha256:" + file_sha256(self.path / MANIFEST)
 
     def _check_files(self) -> None:
-        for name in (WEIGHTS, ONNX):
+        for name in (WEIGHTS, ONNX, *(self.decoding.files() if self.decoding else ())):
             if name not in self.files:
                 raise BundleError(f"{self.path / MANIFEST}: does not list {name}; fetch the bundle again")
         for name, digest in self.files.items():
@@ -112,10 +118,12 @@ class Bundle:
             "geometry": asdict(self.geometry),
             "preprocessing": self.geometry.fingerprint(),
             "calibration": asdict(self.calibration),
+            **({"decoding": self.decoding.to_dict()} if self.decoding else {}),
         }
 
 
-_PLAIN = tuple(f.name for f in fields(Bundle) if f.name not in {"path", "alphabet", "geometry", "calibration"})
+_OWN = {"path", "alphabet", "geometry", "calibration", "decoding"}
+_PLAIN = tuple(f.name for f in fields(Bundle) if f.name not in _OWN)
 
 
 def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:
