@@ -1,4 +1,4 @@
-"""python -m htr import | synth | train | search | evaluate | calibrate | read."""
+"""python -m htr import | synth | train | search | evaluate | calibrate | tune | read."""
 
 import argparse
 import io

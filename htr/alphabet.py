@@ -54,7 +54,7 @@ class Alphabet:
         Raises:
             DataError: the text holds a character outside the alphabet.
         """
-        shown = self._visual(text)
+        shown = self.visual(text)
         try:
             return [self._ids[c] for c in shown]
         except KeyError:
@@ -73,12 +73,13 @@ class Alphabet:
         shown = "".join(self.characters[i - 1] for i in class_ids)
         return list(range(len(shown))) if self._turned.isdisjoint(shown) else logical_order(shown).positions
 
-    def _visual(self, text: str) -> str:
+    def visual(self, text: str) -> str:
+        """Return a text's characters as they stand on paper from left to right: what class ids stand for."""
         return text if self._turned.isdisjoint(text) else visual_order(text).text
 
     def missing(self, text: str) -> list[str]:
         """Return the sorted characters that a text shows and this alphabet lacks."""
-        return sorted({c for c in self._visual(text) if c not in self._ids})
+        return sorted({c for c in self.visual(text) if c not in self._ids})
 
     def extended(self, texts: Iterable[str]) -> "Alphabet":
         """Return an alphabet with the texts' new characters appended, so that known class ids stay."""

@@ -5,6 +5,8 @@
     weights.safetensors   for training on from here
     model.onnx            for reading
     model.int8.onnx       the same with 8-bit weights in its matrix products; used where `Parity` allows it
+    ngram.npz             optional: a character language model, for a beam search that asks one
+    lexicon.txt           optional: known words, for a beam search that asks for them
     reference.parquet     profile rows of lines that training did not see: what drift compares with
 
 A bundle's digest is the SHA-256 of its ``bundle.json``, which names the digests of the rest.
@@ -20,11 +22,14 @@ from typing import Any
 
 from htr.alphabet import Alphabet
 from htr.calibration import Calibration
+from htr.decoding import Decoding
 from htr.errors import BundleError, OutputError
 from htr.image import Geometry
 from htr.lines import file_sha256
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)
+"""Version 1 had no 8-bit graph, no search settings and a calibration of fewer numbers."""
 MAX_CER_DELTA = 1e-3
 """Rise of the character error rate, as a fraction, that 8 bits may cost."""
 MANIFEST = "bundle.json"
@@ -64,6 +69,8 @@ class Bundle:
     geometry: Geometry
     calibration: Calibration = field(default_factory=Calibration)
     parity: Parity = field(default_factory=Parity)
+    decoding: Decoding | None = None
+    """Settings of the beam search; None is best path, as in bundles older than the field."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Filled by evaluation, ``cer`` and the like, as fractions."""
     dataset_digest: str = ""
@@ -88,9 +95,9 @@ class Bundle:
             raise BundleError(f"{path}: not a model bundle (no {MANIFEST}); give the folder that training wrote")
         try:
             raw = json.loads(manifest.read_text(encoding="utf-8"))
-            if raw["format_version"] != FORMAT_VERSION:
+            if raw["format_version"] not in READABLE:
                 raise BundleError(
-                    f"{manifest}: format version {raw['format_version']}, this program reads {FORMAT_VERSION}; "
+                    f"{manifest}: format version {raw['format_version']}, this program reads {READABLE}; "
                     "use the matching release, or train again"
                 )
             geometry = Geometry(**raw["geometry"])
@@ -105,6 +112,7 @@ class Bundle:
                 geometry=geometry,
                 calibration=Calibration(**raw["calibration"]),
                 parity=Parity(**raw.get("parity", {})),
+                decoding=Decoding.from_dict(raw.get("decoding")),
                 **{name: raw[name] for name in _PLAIN},
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -118,7 +126,7 @@ class Bundle:
         return "sha256:" + file_sha256(self.path / MANIFEST)
 
     def _check_files(self) -> None:
-        for name in (WEIGHTS, ONNX):
+        for name in (WEIGHTS, ONNX, *(self.decoding.files() if self.decoding else ())):
             if name not in self.files:
                 raise BundleError(f"{self.path / MANIFEST}: does not list {name}; fetch the bundle again")
         for name, digest in self.files.items():
@@ -138,12 +146,12 @@ class Bundle:
             "preprocessing": self.geometry.fingerprint(),
             "calibration": self.calibration.to_dict(),
             "parity": asdict(self.parity),
+            **({"decoding": self.decoding.to_dict()} if self.decoding else {}),
         }
 
 
-_PLAIN = tuple(
-    f.name for f in fields(Bundle) if f.name not in {"path", "alphabet", "geometry", "calibration", "parity"}
-)
+_OWN = {"path", "alphabet", "geometry", "calibration", "parity", "decoding"}
+_PLAIN = tuple(f.name for f in fields(Bundle) if f.name not in _OWN)
 
 
 def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:

@@ -1,4 +1,4 @@
-"""The commands that make and use a model: train, evaluate, calibrate, read."""
+"""The commands that make and use a model: train, evaluate, calibrate, tune, read."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htr.bundle import Bundle, amend_bundle
+from htr.decoding import MAX_BEAM, Decoding
 from htr.errors import DataError, ImageError, OutputError, SettingsError
 from htr.lines import SPLITS, LinesDataset
 from htr.recogniser import Recogniser
@@ -39,6 +40,16 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("--out", type=Path, help="file for the report, JSON")
     verb.set_defaults(handler=_evaluate)
 
+    verb = verbs.add_parser("tune", help="give a model a language model and beam search, weighted on split val")
+    verb.add_argument("lines", type=Path, help="lines dataset, as for training")
+    verb.add_argument("--bundle", type=Path, required=True)
+    verb.add_argument("--out", type=Path, required=True, help="folder for the tuned bundle")
+    verb.add_argument("--order", type=int, default=6, choices=range(2, 11), help="characters of an n-gram")
+    verb.add_argument("--beam", type=int, default=12, help="prefixes kept at every step")
+    verb.add_argument("--lexicon", action="store_true", help="also penalise words that no training text holds")
+    verb.add_argument("--max-lines", type=int, default=500, help="val lines to tune by")
+    verb.set_defaults(handler=_tune)
+
     verb = verbs.add_parser("calibrate", help="fit a model's confidence on lines that training did not see")
     verb.add_argument("lines", type=Path, help="lines dataset")
     verb.add_argument("--bundle", type=Path, required=True)
@@ -50,6 +61,8 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("images", type=Path, nargs="+", help="one line of handwriting each")
     verb.add_argument("--bundle", type=Path, required=True, help="folder of a model, such as runs/latest/champion")
     verb.add_argument("--json", action="store_true", help="one JSON array with file, text and confidence")
+    verb.add_argument("--characters", action="store_true", help="with --json: place and confidence of each")
+    verb.add_argument("--alternatives", type=int, default=0, metavar="N", help="with --json: the N best texts")
     verb.set_defaults(handler=_read)
 
 
@@ -138,9 +151,42 @@ def _calibrate(args: argparse.Namespace, say: Say) -> int:
     return 0
 
 
+def _tune(args: argparse.Namespace, say: Say) -> int:
+    from htr.tuning import tune
+
+    if not 1 <= args.beam <= MAX_BEAM or args.max_lines < 1:
+        raise SettingsError(f"--beam must be within 1..{MAX_BEAM} and --max-lines at least 1")
+
+    def show(decoding: Decoding, cer: float) -> None:
+        weights = f"weight {decoding.ngram_weight:.2f}, bonus {decoding.insertion_bonus:.2f}"
+        sys.stderr.write(f"{weights}, lexicon penalty {decoding.lexicon_penalty:.2f}: CER {cer:.2%}\n")
+
+    tuned = tune(
+        Bundle.open(args.bundle),
+        LinesDataset.open(args.lines),
+        args.out,
+        order=args.order,
+        beam=args.beam,
+        with_lexicon=args.lexicon,
+        max_lines=args.max_lines,
+        on_try=show,
+    )
+    kept = tuned.bundle.decoding
+    say(f"wrote {args.out}: {kept.to_dict() if kept else 'best path, which no other decoding bettered'}")
+    say(f"CER on {tuned.lines} val lines: {tuned.best_path_cer:.2%} by best path, {tuned.cer:.2%} tuned")
+    return 0
+
+
 def _read(args: argparse.Namespace, say: Say) -> int:
+    if (args.characters or args.alternatives) and not args.json:
+        raise SettingsError("--characters and --alternatives are shown as JSON only; add --json")
+    if not 0 <= args.alternatives <= MAX_BEAM:
+        raise SettingsError(f"--alternatives must be within 0..{MAX_BEAM}, got {args.alternatives}")
     recogniser = Recogniser.load(args.bundle)
-    answers = [_read_file(recogniser, file) for file in args.images]
+    answers = [
+        _read_file(recogniser, file, characters=args.characters, alternatives=args.alternatives)
+        for file in args.images
+    ]
     if args.json:
         say(json.dumps(answers, ensure_ascii=False, indent=2))
     else:
@@ -152,12 +198,28 @@ def _read(args: argparse.Namespace, say: Say) -> int:
     return 2 if failed else 0
 
 
-def _read_file(recogniser: Recogniser, file: Path) -> dict[str, Any]:
-    """Return file, text and confidence; one bad file does not spoil the others."""
+def _read_file(recogniser: Recogniser, file: Path, *, characters: bool, alternatives: int) -> dict[str, Any]:
+    """Return file, text and confidence, and what else was asked for; one bad file does not spoil the others."""
     try:
-        (reading,) = recogniser.read([file.read_bytes()])
+        (reading,) = recogniser.read([file.read_bytes()], characters=characters, alternatives=alternatives)
     except OSError as error:
         return {"file": str(file), "text": None, "confidence": None, "error": f"{error.strerror}; check the path"}
     except ImageError as error:
         return {"file": str(file), "text": None, "confidence": None, "error": str(error)}
-    return {"file": str(file), "text": reading.text, "confidence": round(reading.confidence, 4)}
+    answer: dict[str, Any] = {"file": str(file), "text": reading.text, "confidence": round(reading.confidence, 4)}
+    if characters:
+        answer["characters"] = [
+            {
+                "character": one.character,
+                "left": round(one.left, 1),
+                "right": round(one.right, 1),
+                "confidence": round(one.confidence, 4),
+            }
+            for one in reading.characters or ()
+        ]
+    if alternatives:
+        answer["alternatives"] = [
+            {"text": one.text, "log_prob": round(one.log_prob, 4), "score": round(one.score, 4)}
+            for one in reading.alternatives
+        ]
+    return answer

@@ -80,8 +80,7 @@ def line_tensor(grey: Grey, geometry: Geometry) -> LineTensor:
     """
     paper, ink = paper_and_ink(grey)
     height = geometry.height
-    width = round(grey.shape[1] * height / grey.shape[0])
-    width = max(1, min(width, geometry.max_width))
+    width = scaled_width(grey, geometry)
     scaled = Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
     values = np.asarray(scaled, dtype=np.float32)
     tensor = np.clip((paper - values) / (paper - ink), 0.0, 1.0)
@@ -89,6 +88,12 @@ def line_tensor(grey: Grey, geometry: Geometry) -> LineTensor:
     padded = -(-max(width, geometry.min_width) // step) * step
     tensor = np.pad(tensor, ((0, 0), (0, padded - width)))
     return np.ascontiguousarray(tensor[None], dtype=np.float32)
+
+
+def scaled_width(grey: Grey, geometry: Geometry) -> int:
+    """Return the width in pixels that `line_tensor` scales a line to, before it pads it."""
+    width: int = round(grey.shape[1] * geometry.height / grey.shape[0])
+    return max(1, min(width, geometry.max_width))
 
 
 def paper_and_ink(grey: Grey) -> tuple[float, float]:

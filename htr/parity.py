@@ -12,6 +12,7 @@ import numpy as np
 from htr.bundle import INT8, Bundle, Parity
 from htr.ctc import best_path
 from htr.errors import DataError, ImageError
+from htr.image import decode
 from htr.lines import LinesDataset
 from htr.metrics import ErrorCounts, count_errors
 from htr.recogniser import Recogniser
@@ -38,7 +39,8 @@ def certify(
     difference, changed = 0.0, 0
     for line in dataset.lines(split):
         try:
-            scores = {"fp32": full.scores(line.image), "int8": small.scores(line.image)}
+            grey = decode(line.image)
+            scores = {"fp32": full.log_probs(grey), "int8": small.log_probs(grey)}
         except ImageError:
             continue
         difference = max(difference, float(np.abs(np.exp(scores["fp32"]) - np.exp(scores["int8"])).max()))

@@ -8,6 +8,7 @@ import pytest
 
 from htr.bundle import MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, amend_bundle
 from htr.calibration import Calibration
+from htr.decoding import NGRAM, Decoding
 from htr.errors import BundleError, OutputError
 
 CURVE = Calibration(slope=-2.0, length_slope=0.5)
@@ -89,3 +90,22 @@ def test_an_amended_copy_has_another_digest_and_leaves_the_first_alone(tiny_bund
 def test_an_existing_bundle_is_not_overwritten(tiny_bundle: Path, copy: Path) -> None:
     with pytest.raises(OutputError, match="already there"):
         amend_bundle(Bundle.open(tiny_bundle), copy, {})
+
+
+def test_the_decoding_is_kept_and_its_files_must_be_there(tiny_bundle: Path, tmp_path: Path) -> None:
+    plain = Bundle.open(tiny_bundle)
+    assert plain.decoding is None
+    wanted = Decoding(beam=8, ngram_weight=0.5, insertion_bonus=0.25)
+    tuned = amend_bundle(plain, tmp_path / "tuned", {NGRAM: b"a model"}, decoding=wanted)
+    assert Bundle.open(tuned.path).decoding == wanted
+    assert Bundle.open(amend_bundle(tuned, tmp_path / "again", {}).path).decoding == wanted
+    without = amend_bundle(plain, tmp_path / "without", {}, decoding=wanted)
+    with pytest.raises(BundleError, match=f"does not list {NGRAM}"):
+        Bundle.open(without.path)
+
+
+@pytest.mark.parametrize("decoding", [{"beam": 0}, {"beam": "wide"}, {"unheard_of": 1}, "best", []])
+def test_an_impossible_decoding_is_a_damaged_manifest(copy: Path, decoding: object) -> None:
+    change(copy, decoding=decoding)
+    with pytest.raises(BundleError, match="damaged"):
+        Bundle.open(copy)

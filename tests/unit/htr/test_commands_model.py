@@ -52,6 +52,31 @@ def test_one_bad_file_is_named_and_does_not_spoil_the_others(
     assert [line.split(": ")[1] for line in told.err.splitlines()] == files[1:3]
 
 
+def test_read_tells_characters_and_alternatives_where_asked(
+    tiny_bundle: Path, images: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = str(images[0])
+    assert main(["read", "--bundle", str(tiny_bundle), "--json", "--characters", "--alternatives", "3", name]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert "".join(one["character"] for one in answer["characters"]) == answer["text"]
+    assert all(0 <= one["left"] <= one["right"] and 0 <= one["confidence"] <= 1 for one in answer["characters"])
+    assert answer["alternatives"][0]["text"] == answer["text"]
+    assert 1 < len(answer["alternatives"]) <= 3
+    assert main(["read", "--bundle", str(tiny_bundle), "--json", name]) == 0
+    assert sorted(json.loads(capsys.readouterr().out)[0]) == ["confidence", "file", "text"]
+
+
+def test_tuning_through_the_command(
+    lines: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["tune", str(lines), "--bundle", str(tiny_bundle), "--out", str(tmp_path / "t"), "--beam", "4"]
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert "CER on 3 val lines" in told.out
+    assert "weight 0.70" in told.err
+    Recogniser.load(tmp_path / "t").read([line_png("some text")])
+
+
 def test_training_then_evaluating_through_the_commands(
     lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +116,10 @@ def test_calibrating_changes_the_confidence_and_nothing_else(
         (["calibrate", "{lines}", "--bundle", "{bundle}", "--split", "recent", "--out", "{tmp}/x"], "no readable"),
         (["calibrate", "{lines}", "--bundle", "{bundle}", "--out", "{lines}"], "already there"),
         (["read", "{tmp}/a.png", "--bundle", "{tmp}"], "not a model bundle"),
+        (["read", "{tmp}/a.png", "--bundle", "{bundle}", "--characters"], "add --json"),
+        (["read", "{tmp}/a.png", "--bundle", "{bundle}", "--json", "--alternatives", "-1"], "within 0..1024"),
+        (["tune", "{lines}", "--bundle", "{bundle}", "--out", "{lines}"], "already there"),
+        (["tune", "{lines}", "--bundle", "{bundle}", "--out", "{tmp}/x", "--beam", "0"], "within 1..1024"),
     ],
 )
 def test_a_mistake_ends_in_one_message(

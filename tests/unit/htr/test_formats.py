@@ -27,8 +27,9 @@ import htr.report
 import monitoring.decisions
 import monitoring.verdict
 from htr.alphabet import Alphabet
-from htr.bundle import MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, write_bundle
+from htr.bundle import INT8, MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, Parity, write_bundle
 from htr.calibration import Calibration
+from htr.decoding import LEXICON, NGRAM, Decoding
 from htr.errors import QuillflowError
 from htr.evaluate import Evaluation, ReadLine, profile_table
 from htr.image import Geometry
@@ -43,6 +44,9 @@ from monitoring.verdict import VERDICT, FeatureDrift, Verdict, read_verdict, wri
 from serving.prediction_log import PredictionLog
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+CALIBRATION = Calibration(slope=-1.5, offset=0.25, length_slope=0.5)
+PARITY = Parity(lines=10, changed_lines=1, max_difference=0.125, cer_fp32=0.25, cer_int8=0.25)
+DECODING = Decoding(ngram_weight=0.5, insertion_bonus=0.75, lexicon_penalty=0.25)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 PROFILE = Profile(**{name: number / 4 for number, name in enumerate(FEATURES)})
 TEXTS = {"test": ("two", "two", "tow"), "recent": ("Zoé 9", "Zoé", "")}
@@ -71,14 +75,17 @@ def write_a_bundle(path: Path) -> None:
         architecture={"architecture": "crnn", "height": 32, "channels": [16, 32, 64, 96]},
         alphabet=Alphabet("Zaé 9"),
         geometry=Geometry(height=32, min_width=16, max_width=2048, column_step=4),
-        calibration=Calibration(slope=-1.5, offset=0.25),
+        calibration=CALIBRATION,
+        parity=PARITY,
+        decoding=DECODING,
         metrics={"cer": 0.125},
         dataset_digest="sha256:d",
         git_commit="abc1234",
         base_digest="sha256:b",
         trained_lines=7,
     )
-    files = {WEIGHTS: b"weights", ONNX: b"network", REFERENCE: reference.getvalue().to_pybytes()}
+    files = {WEIGHTS: b"weights", ONNX: b"network", INT8: b"8 bits", NGRAM: b"n-grams", LEXICON: b"words"}
+    files[REFERENCE] = reference.getvalue().to_pybytes()
     write_bundle(bundle, files)
 
 
@@ -282,14 +289,21 @@ def test_the_golden_bundle_reads_as_it_was_written() -> None:
     assert bundle.geometry == Geometry(height=32, min_width=16, max_width=2048, column_step=4)
     assert bundle.geometry.fingerprint() == "3d886546b3e2d3fd"
     assert bundle.alphabet.characters == Alphabet("Zaé 9").characters
-    assert bundle.calibration == Calibration(slope=-1.5, offset=0.25)
+    assert (bundle.calibration, bundle.parity, bundle.decoding) == (CALIBRATION, PARITY, DECODING)
     assert bundle.architecture == {"architecture": "crnn", "height": 32, "channels": [16, 32, 64, 96]}
     assert (bundle.metrics, bundle.trained_lines) == ({"cer": 0.125}, 7)
     assert (bundle.dataset_digest, bundle.git_commit, bundle.base_digest) == ("sha256:d", "abc1234", "sha256:b")
-    assert set(bundle.files) == {WEIGHTS, ONNX, REFERENCE}
+    assert set(bundle.files) == {WEIGHTS, ONNX, INT8, NGRAM, LEXICON, REFERENCE}
     reference = read_reference(bundle.path / REFERENCE)
     assert reference.column_names == list(FEATURES)
     assert [row["slant"] for row in reference.to_pylist()] == [PROFILE.slant] * 2
+
+
+def test_a_bundle_of_the_first_version_is_read_with_what_it_has() -> None:
+    bundle = Bundle.open(GOLDEN / "bundle-1")
+    assert bundle.calibration == Calibration(slope=-1.5, offset=0.25)
+    assert (bundle.parity, bundle.decoding) == (Parity(), None)
+    assert set(bundle.files) == {WEIGHTS, ONNX, REFERENCE}
 
 
 def test_the_golden_prediction_log_reads_as_it_was_written() -> None:

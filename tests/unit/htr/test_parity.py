@@ -8,6 +8,7 @@ import pytest
 
 from htr.bundle import INT8, MANIFEST, Bundle, Parity, amend_bundle
 from htr.errors import DataError
+from htr.image import decode
 from htr.lines import Line, LinesDataset, LinesWriter
 from htr.parity import certify
 from htr.recogniser import Recogniser
@@ -46,13 +47,13 @@ def readable(dataset: LinesDataset) -> list[Line]:
 
 
 def test_eight_bits_are_read_with_only_where_they_read_as_well(tiny_bundle: Path) -> None:
-    bundle, image = Bundle.open(tiny_bundle), line_png("one two")
-    full, small = (Recogniser(bundle, precision=name).scores(image) for name in ("fp32", "int8"))
+    bundle, grey = Bundle.open(tiny_bundle), decode(line_png("one two"))
+    full, small = (Recogniser(bundle, precision=name).log_probs(grey) for name in ("fp32", "int8"))
     assert not np.array_equal(full, small)
     good = Parity(lines=10, cer_fp32=0.1, cer_int8=0.1009)
     bad = Parity(lines=10, cer_fp32=0.1, cer_int8=0.1011)
     for parity, wanted in ((good, small), (bad, full), (Parity(), full)):
-        np.testing.assert_array_equal(Recogniser(replace(bundle, parity=parity)).scores(image), wanted)
+        np.testing.assert_array_equal(Recogniser(replace(bundle, parity=parity)).log_probs(grey), wanted)
 
 
 def test_the_certificate_stays_in_the_bundle(tiny_bundle: Path, dataset: LinesDataset, tmp_path: Path) -> None:
