@@ -25,13 +25,13 @@ def training_config(settings: Mapping[str, Any]) -> TrainConfig:
 
 
 def in_kind(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with every value of the kind that its field has: 8 where KFP made 8.0 of it.
+    """Return settings in the order and with the kinds of their fields: 8 where KFP made 8.0 of it.
 
     Raises:
         SettingsError: as `training_config` does.
     """
-    kinds = flat(asdict(training_config(settings)))
-    values = {name: kinds[name] for name in flat(settings)}
+    given = flat(settings)
+    values = {name: value for name, value in flat(asdict(training_config(settings))).items() if name in given}
     return nested({name: list(v) if isinstance(v, tuple) else v for name, v in values.items()})
 
 

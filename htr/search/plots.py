@@ -20,8 +20,8 @@ PLOT_FOLDER = "plots"
 PLOTS = {
     "history": "CER of every trial, and the best so far",
     "epochs": "CER by epoch: where trials were pruned",
-    "importances": "what the CER depended on most",
-    "parallel": "settings of all trials side by side",
+    "importances": "What the CER depended on most",
+    "parallel": "Settings of all trials side by side",
     "slices": "CER against each setting",
 }
 """Name of every plot, and what it shows."""
@@ -120,6 +120,8 @@ def _draw(name: str, study: optuna.Study, path: Path) -> bool:
             elif name == "parallel":
                 plots.plot_parallel_coordinate(study, target_name=_CER)
                 pyplot.gcf().set_size_inches(15, 6)  # room for the scales between the axes
+                for axes in pyplot.gcf().axes:
+                    axes.grid(visible=False)  # every scale has lines of its own, which hide the trials
             else:
                 plots.plot_slice(study, target_name=_CER)
         except (ValueError, RuntimeError) as error:  # such as importances of trials that all came to the same
@@ -130,7 +132,12 @@ def _draw(name: str, study: optuna.Study, path: Path) -> bool:
     if name == "slices":
         pyplot.gcf().suptitle(PLOTS[name])
     else:
+        axes.set_title("", loc="left")  # where Optuna has its own
         axes.set_title(PLOTS[name])
+    if name in {"history", "epochs"}:
+        axes.locator_params(axis="x", integer=True)
+    if name == "importances" and (legend := axes.get_legend()):
+        legend.remove()
     pyplot.gcf().savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": ""})
     pyplot.close()
     return True

@@ -41,7 +41,7 @@ class Trial:
         """Rebuild a trial that went through JSON, or through KFP, which makes floats of whole numbers."""
         history = {int(float(epoch)): float(cer) for epoch, cer in values["history"].items()}
         settings = in_kind(values["settings"])
-        sampled = {name: flat(settings)[name] for name in values["sampled"]}
+        sampled = {name: value for name, value in flat(settings).items() if name in values["sampled"]}
         given = {"number": int(values["number"]), "settings": settings, "sampled": sampled, "history": history}
         return cls(**{**values, **given})
 
