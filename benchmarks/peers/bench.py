@@ -11,6 +11,7 @@ A bench that is started again goes on at the first peer without a result; a peer
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -133,10 +134,9 @@ class Bench:
             result = self._read(peer, site, trained, fingerprint, version)
         except PeerError as error:
             state = "skipped" if isinstance(error, PeerAbsentError) else "failed"
-            result = Result(
-                peer=peer.name, state=state, fingerprint=fingerprint, version=version, reason=str(error)
-            )
-            self._say(f"{peer.name}: {state}: {error}")
+            reason = str(error).replace(f"{self.out}{os.sep}", "")
+            result = Result(peer=peer.name, state=state, fingerprint=fingerprint, version=version, reason=reason)
+            self._say(f"{peer.name}: {state}: {reason}")
         write_json(self.out / "results" / f"{peer.name}.json", asdict(result))
         return result
 

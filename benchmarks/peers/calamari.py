@@ -87,7 +87,7 @@ def train_arguments(site: Site) -> list[str]:
         *("--trainer.samples_per_epoch", str(max(BATCH, settings.validate_every))),
         *("--trainer.epochs", "100000", "--early_stopping.n_to_go", "-1"),
         *("--trainer.random_seed", str(settings.seed), "--trainer.output_dir", str(site.folder / "model")),
-        *("--trainer.progress_bar_mode", "2", "--device.gpus"),
+        *("--trainer.progress_bar_mode", "2"),
         *("--train.batch_size", str(BATCH), "--train.bucket_boundaries", *BUCKETS),
         *("--val.batch_size", str(BATCH)),
         *("--train.images", str(folder / "train" / "*.png"), "--val.images", str(folder / "val" / "*.png")),

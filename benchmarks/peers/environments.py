@@ -17,6 +17,11 @@ def python_of(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
+def uv_program() -> str | None:
+    """Return uv: the one beside our interpreter, or the user's."""
+    return shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+
+
 def make_environment(site: Site, requirements: Path, *, python: str) -> None:
     """Make the environment, unless it is there with these very requirements.
 
@@ -32,7 +37,7 @@ def make_environment(site: Site, requirements: Path, *, python: str) -> None:
     pins = requirements.read_text(encoding="utf-8")
     if ready.is_file() and ready.read_text(encoding="utf-8") == pins:
         return
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    uv = uv_program()
     if uv is None:
         raise PeerError("uv is not there to make its environment with; pip install uv")
     shutil.rmtree(site.environment, ignore_errors=True)

@@ -78,6 +78,7 @@ def lay_out(
         DataError: a split has no usable line.
         OutputError: it cannot be written.
     """
+    folder = folder.resolve()  # peers are started in folders of their own
     key = _key(dataset, settings)
     if (folder / "index.json").is_file():
         found = _open(folder)
@@ -133,7 +134,7 @@ def _write(
             name = f"{len(lines[line.split]):06d}"
             (partial / line.split / f"{name}.png").write_bytes(png)
             (partial / line.split / f"{name}.gt.txt").write_text(line.text + "\n", encoding="utf-8")
-            file = str(folder.resolve() / line.split / f"{name}.png")
+            file = str(folder / line.split / f"{name}.png")
             lines[line.split].append(
                 LaidLine(id=line.id, file=file, text=line.text, source=line.source, language=line.language)
             )

@@ -82,7 +82,7 @@ def _version() -> str:
 
 
 class TesseractReader:
-    """Starts one program for each thread on its share of the files; it reads them one by one, whatever the batch."""
+    """Starts one program for each thread on its share of the files; it reads them one by one."""
 
     parameters: int | None = None
 
