@@ -25,7 +25,7 @@ class Ended:
     """Exit status; 128 + N for signal N."""
     seconds: float
     timed_out: bool
-    """It was still running when its time was up, and was killed."""
+    """It was still running when its time was up, or when we had enough of it, and was killed."""
 
 
 class Children:
@@ -62,6 +62,7 @@ class Children:
         doing: str,
         seconds: float | None = None,
         progress: Path | None = None,
+        enough: Callable[[dict[str, Any]], bool] = lambda _: False,
         variables: Mapping[str, str] | None = None,
         num_cpus: int | None = None,
     ) -> Ended:
@@ -73,6 +74,7 @@ class Children:
             doing: one or two words for the user.
             seconds: kill it after so many.
             progress: file where the child says how far it is; see `meter.tell`.
+            enough: ends it too, once true of what the child last said.
             variables: environment variables beside ours.
             num_cpus: pin it to so many of the cores; all that were given by default.
         """
@@ -95,7 +97,8 @@ class Children:
             try:
                 while child.poll() is None:
                     now = self._clock()
-                    if seconds is not None and now - began >= seconds and not timed_out:
+                    late = seconds is not None and now - began >= seconds
+                    if not timed_out and (late or enough(read_progress(progress))):
                         timed_out = True
                         self._let_go(child)
                     if now - shown >= self._every_s:

@@ -1,8 +1,8 @@
 """The training clock, inside a peer's process: lines shown, seconds spent on them, validations.
 
-Only the time between training batches counts, validation and saving excluded, alike for all peers. Standard
-library only. A framework's callback calls `batch`, `pause` and `validated`; adapters for Lightning and Keras are
-here because two peers share the first.
+Only the time between training batches counts, validation and saving excluded, and the first batch, in which some
+build their graph; alike for all peers. A framework's callback calls `batch`, `pause` and `validated`; the one for
+Lightning is here because two peers share it. Standard library only.
 """
 
 import json
@@ -23,6 +23,7 @@ class Meter:
         self._born = time.monotonic()
         self._mark: float | None = None
         self._told = 0.0
+        self._first: tuple[int, float] | None = None
         self._state: dict[str, Any] = {"lines": 0, "training_s": 0.0, "lines_per_s": 0.0, "validations": []}
 
     def resume(self) -> None:
@@ -38,8 +39,11 @@ class Meter:
         if self._mark is not None:
             self._state["training_s"] += now - self._mark
         self._mark = now
-        if self._state["training_s"] > 0:
-            self._state["lines_per_s"] = self._state["lines"] / self._state["training_s"]
+        if self._first is None:
+            self._first = self._state["lines"], self._state["training_s"]
+        seconds = self._state["training_s"] - self._first[1]
+        if seconds > 0:
+            self._state["lines_per_s"] = (self._state["lines"] - self._first[0]) / seconds
         if now - self._told > 0.5:
             self.tell()
 

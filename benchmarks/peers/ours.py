@@ -21,7 +21,7 @@ from benchmarks.peers import meter, reading
 from benchmarks.peers.protocol import PROJECT, PeerError, Site, Trained
 
 TRIAL_SHARE = 0.1
-"""Of the budget; how long the trial run lasts that measures the rate, within the bounds below."""
+"""Of the budget; how long the trial run trains to measure the rate, within the bounds below."""
 TRIAL_S = (30.0, 90.0)
 RESERVE = 0.05
 """Of the budget; kept back for what the trial cannot see: export, and other load on the machine."""
@@ -115,7 +115,8 @@ class Ours:
             self._training(site, progress, scrap, ["--max-lines", str(10**8)]),
             log=log,
             doing="measuring its rate",
-            seconds=seconds,
+            seconds=budget_s,
+            enough=lambda told: told.get("training_s", 0.0) >= seconds,
             progress=progress,
             variables=variables_for(site.settings.threads),
         )
@@ -123,7 +124,7 @@ class Ours:
         shutil.rmtree(scrap.with_name("trial.checkpoints"), ignore_errors=True)
         told = read_progress(progress)
         if not told.get("lines_per_s"):
-            why = f"no batch within {seconds:.0f} s" if ended.timed_out else last_words(log)
+            why = f"no batch within {budget_s:.0f} s" if ended.timed_out else last_words(log)
             raise PeerError(f"its rate could not be measured: {why}; log: {log}")
         return Trial(lines_per_s=told["lines_per_s"], start_s=told["began_s"])
 

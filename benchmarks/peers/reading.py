@@ -9,7 +9,6 @@ answer     {"parameters": N or null, "passes": [{"texts": [...], "lines_per_s": 
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -67,9 +66,3 @@ def _pass(
         rates.append((len(shown) - first) / max(time.monotonic() - began, 1e-9))
         texts = texts or found[: len(files)]
     return {"texts": texts, "lines_per_s": max(rates)}
-
-
-def fail(usage: str) -> int:
-    """Say how an adapter's inner side is called."""
-    sys.stderr.write(f"usage: {usage}\n")
-    return 2

@@ -7,7 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers import reading
@@ -23,13 +23,11 @@ class OtherSystem:
     broken_reader: bool = False
     train_error: str = ""
     trainings: int = 0
-    sites: list[Site] = field(default_factory=list)
 
     def fingerprint(self) -> str:
         return self.digest
 
     def prepare(self, site: Site) -> str:
-        self.sites.append(site)
         return "9.1"
 
     def train(self, site: Site) -> Trained:

@@ -103,6 +103,24 @@ def test_progress_is_shown_with_the_time_left(tmp_path: Path) -> None:
     assert any("peer: training, 1,200 lines, 40 lines/s, validation CER 50.0%, 0:5" in line for line in said)
 
 
+def test_a_child_is_ended_once_it_has_done_enough(tmp_path: Path) -> None:
+    progress = tmp_path / "progress"
+    code = (
+        "import sys, time; from pathlib import Path; from benchmarks.peers.meter import tell; "
+        "[(tell(Path(sys.argv[1]), {'lines': n}), time.sleep(0.1)) for n in range(600)]"
+    )
+    ended = Children("peer", lambda _: None).run(
+        [sys.executable, "-c", code, str(progress)],
+        log=tmp_path / "log",
+        doing="counting",
+        progress=progress,
+        enough=lambda told: told.get("lines", 0) >= 5,
+        variables={"PYTHONPATH": str(PROJECT)},
+    )
+    assert ended.timed_out
+    assert 5 <= read_progress(progress)["lines"] < 300
+
+
 def test_a_child_is_pinned_to_its_cores(tmp_path: Path) -> None:
     cpus, log = sorted(os.sched_getaffinity(0)), tmp_path / "log"
     code = "import os; print(sorted(os.sched_getaffinity(0)))"
@@ -112,19 +130,20 @@ def test_a_child_is_pinned_to_its_cores(tmp_path: Path) -> None:
     assert last_words(log) == str(cpus[:1])
 
 
-def test_the_clock_counts_training_and_not_validation(tmp_path: Path) -> None:
+def test_the_clock_counts_training_and_neither_the_first_batch_nor_validation(tmp_path: Path) -> None:
     file = tmp_path / "train.json"
     meter = Meter(file)
-    for _ in range(3):
+    for seconds in (0.3, 0.02, 0.02):
         meter.resume()
-        time.sleep(0.02)
+        time.sleep(seconds)
         meter.batch(16)
     meter.pause()
     time.sleep(0.5)
     meter.validated(0.25)
     told = read_progress(file)
     assert told["lines"] == 48
-    assert 0.06 <= told["training_s"] < 0.5
+    assert 0.34 <= told["training_s"] < 0.8
+    assert 32 / 0.45 < told["lines_per_s"] <= 32 / 0.04  # neither the first batch nor the validation is in it
     assert (told["validation_cer"], len(told["validations"])) == (0.25, 1)
 
 
