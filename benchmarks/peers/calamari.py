@@ -3,8 +3,9 @@
 Inside its environment:  python -P -m benchmarks.peers.calamari train PROGRESS SNAPSHOT CALAMARI-ARGUMENTS...
                          python -P -m benchmarks.peers.calamari read REQUEST ANSWER PROGRESS
 
-What has to be known: file names are cut at the first dot; the best checkpoint is written in place, so that a run
-which is killed in that moment has none, wherefore it is copied as soon as it is whole.
+What has to be known: file names are cut at the first dot; files are read in the order of their names, whatever the
+order they are given in; the best checkpoint is written in place, so that a run which is killed in that moment has
+none, wherefore it is copied as soon as it is whole.
 """
 
 import shutil
@@ -153,13 +154,14 @@ class CalamariReader:
         self._predictor = Predictor.from_checkpoint(parameters, model)
         self.parameters: int | None = int(self._predictor._keras_model.count_params())
 
-    def read(self, files: Sequence[str], batch: int) -> Iterator[str]:
-        """Yield texts."""
+    def read(self, files: Sequence[str], batch: int) -> Iterator[tuple[str, str]]:
+        """Yield files with texts, in Calamari's own order."""
         from calamari_ocr.ocr.dataset.datareader.file import FileDataParams
 
+        named = {Path(file).name.partition(".")[0]: file for file in files}
         self._predictor.params.pipeline.batch_size = batch
         for sample in self._predictor.predict(FileDataParams(images=list(files))):
-            yield sample.outputs.sentence
+            yield named[sample.meta["id"]], sample.outputs.sentence
 
 
 if __name__ == "__main__":

@@ -157,20 +157,22 @@ class KrakenReader:
         )
         self.parameters: int | None = sum(p.numel() for p in self._net.nn.parameters())
 
-    def read(self, files: Sequence[str], batch: int) -> Iterator[str]:
-        """Yield texts; pads and stacks as `CTCRecognitionInferenceMixin._recognize_baseline_lines` does."""
+    def read(self, files: Sequence[str], batch: int) -> Iterator[tuple[str, str]]:
+        """Yield files with texts; padded and stacked as in kraken's own ``_recognize_baseline_lines``."""
         import torch
         from PIL import Image
 
         for start in range(0, len(files), batch):
-            tensors = [self._transforms(Image.open(file)) for file in files[start : start + batch]]
+            group = files[start : start + batch]
+            tensors = [self._transforms(Image.open(file)) for file in group]
             widths = [tensor.shape[2] for tensor in tensors]
             padded = [torch.nn.functional.pad(t, (0, max(widths) - t.shape[2])) for t in tensors]
             with torch.inference_mode():
                 decoded, _ = self._net._rec_predict(torch.stack(padded), torch.LongTensor(widths))
-            for tensor, characters in zip(tensors, decoded, strict=True):
+            for file, tensor, characters in zip(group, tensors, decoded, strict=True):
                 # An image of one grey is not read at all, as in kraken; its texts are in display order.
-                yield "" if tensor.max() == tensor.min() else _logical("".join(c[0] for c in characters))
+                blank = tensor.max() == tensor.min()
+                yield file, "" if blank else _logical("".join(c[0] for c in characters))
 
 
 def _logical(text: str) -> str:

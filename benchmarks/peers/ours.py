@@ -192,18 +192,18 @@ class OurReader:
         self._shared = Recogniser.load(model, num_threads=1) if threads > 1 else self._alone
         self.parameters: int | None = count_parameters(Path(model) / "weights.safetensors")
 
-    def read(self, files: Sequence[str], batch: int) -> Iterator[str]:
-        """Yield texts."""
+    def read(self, files: Sequence[str], batch: int) -> Iterator[tuple[str, str]]:
+        """Yield files with texts."""
         if batch == 1 or self._threads == 1:
             for file in files:
-                yield self._alone.read([Path(file).read_bytes()])[0].text
+                yield file, self._alone.read([Path(file).read_bytes()])[0].text
             return
         with ThreadPoolExecutor(self._threads) as pool:
             for start in range(0, len(files), batch):
                 yield from pool.map(self._one, files[start : start + batch])
 
-    def _one(self, file: str) -> str:
-        return self._shared.read([Path(file).read_bytes()])[0].text
+    def _one(self, file: str) -> tuple[str, str]:
+        return file, self._shared.read([Path(file).read_bytes()])[0].text
 
 
 def count_parameters(weights: Path) -> int:

@@ -23,8 +23,8 @@ class Reader(Protocol):
     parameters: int | None
     """Trainable numbers of the network that reads, or None where nobody can tell."""
 
-    def read(self, files: Sequence[str], batch: int) -> Iterator[str]:
-        """Yield the texts in order; so many lines go through the network at once."""
+    def read(self, files: Sequence[str], batch: int) -> Iterator[tuple[str, str]]:
+        """Yield every file with its text, in any order; so many lines go through the network at once."""
 
 
 def main(load: Callable[[str, int], Reader], arguments: Sequence[str]) -> int:
@@ -45,24 +45,35 @@ def _pass(
 ) -> dict[str, Any]:
     """Read some files so many times; keep the texts of the first and the rate of the fastest."""
     first = batch * threads
-    # Few lines and many threads: read some twice, so that what is timed is more than the first batches.
-    shown = files * max(1, -(-4 * first // len(files)))
-    texts: list[str] = []
-    rates: list[float] = []
-    for _ in range(repeats):
-        found: list[str] = []
-        began = told = time.monotonic()
-        for text in reader.read(shown, batch):
-            found.append(text)
-            now = time.monotonic()
-            if len(found) <= first:
-                began = now
-            elif now - told > 0.5:
-                told = now
-                rate = (len(found) - first) / max(now - began, 1e-9)
-                tell(progress, {"lines": len(found), "total": len(shown), "lines_per_s": rate})
-        if len(found) != len(shown):
-            raise SystemExit(f"read {len(found)} texts from {len(shown)} files")
-        rates.append((len(shown) - first) / max(time.monotonic() - began, 1e-9))
-        texts = texts or found[: len(files)]
-    return {"texts": texts, "lines_per_s": max(rates)}
+    times = max(1, -(-4 * first // len(files)))
+    rounds = [files * times] * repeats
+    if times > 1:
+        # Few lines and many threads: what is timed is read more than once, but texts are those of the lines as
+        # they are, since a repeated line may stand beside itself in a batch.
+        rounds.insert(0, files)
+    found = [_round(reader, progress, shown, batch, first) for shown in rounds]
+    texts = found[0][0]
+    if missing := [file for file in files if file not in texts]:
+        raise SystemExit(f"no text for {len(missing)} of {len(files)} files, {missing[0]} among them")
+    return {"texts": [texts[file] for file in files], "lines_per_s": max(rate for _, rate in found[-repeats:])}
+
+
+def _round(
+    reader: Reader, progress: Path, files: list[str], batch: int, first: int
+) -> tuple[dict[str, str], float]:
+    """Read some files once; return their texts, and lines per second after so many first ones."""
+    texts: dict[str, str] = {}
+    began = told = time.monotonic()
+    done = 0
+    for done, (file, text) in enumerate(reader.read(files, batch), start=1):
+        texts[file] = text
+        now = time.monotonic()
+        if done <= first:
+            began = now
+        elif now - told > 0.5:
+            told = now
+            rate = (done - first) / max(now - began, 1e-9)
+            tell(progress, {"lines": done, "total": len(files), "lines_per_s": rate})
+    if done != len(files):
+        raise SystemExit(f"read {done} texts from {len(files)} files")
+    return texts, max(0, done - first) / max(time.monotonic() - began, 1e-9)

@@ -90,8 +90,8 @@ class TesseractReader:
         self._language = model
         self._threads = threads
 
-    def read(self, files: Sequence[str], batch: int) -> Iterator[str]:
-        """Yield texts, as they come."""
+    def read(self, files: Sequence[str], batch: int) -> Iterator[tuple[str, str]]:
+        """Yield files with texts, as they come."""
         shares = [files[first :: self._threads] for first in range(self._threads)]
         with tempfile.TemporaryDirectory() as folder:
             streams = [self._pages(Path(folder) / f"{n}.txt", share) for n, share in enumerate(shares)]
@@ -99,7 +99,7 @@ class TesseractReader:
                 page = next(streams[number % self._threads], None)
                 if page is None:
                     raise SystemExit(f"tesseract stopped at {files[number]}, number {number} of {len(files)}")
-                yield page
+                yield files[number], page
 
     def _pages(self, listed: Path, files: Sequence[str]) -> Iterator[str]:
         listed.write_text("".join(f"{file}\n" for file in files), encoding="utf-8")

@@ -64,10 +64,10 @@ class Parrot:
         self._text = json.loads(Path(model).read_text(encoding="utf-8"))
         self.parameters: int | None = len(self._text)
 
-    def read(self, files: Sequence[str], batch: int) -> Iterator[str]:
+    def read(self, files: Sequence[str], batch: int) -> Iterator[tuple[str, str]]:
         for file in files:
             assert Path(file).read_bytes().startswith(b"\x89PNG")
-            yield self._text if batch == 1 else self._text.upper()
+            yield file, self._text if batch == 1 else self._text.upper()
 
 
 if __name__ == "__main__":
