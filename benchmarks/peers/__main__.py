@@ -84,8 +84,11 @@ def _settings(args: argparse.Namespace, available: int) -> Settings:
         ("--height", args.height, 16, 256),
         ("--validate-every", args.validate_every, 16, 10**9),
         ("--speed-lines", args.speed_lines, 1, 10**6),
+        ("--train-lines", args.train_lines, 1, 10**9),
+        ("--val-lines", args.val_lines, 1, 10**9),
+        ("--test-lines", args.test_lines, 1, 10**9),
     ):
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise SettingsError(f"{name} must be within {low}..{high}, got {value}")
     return Settings(
         minutes=args.minutes,

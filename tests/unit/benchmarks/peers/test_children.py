@@ -5,9 +5,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from benchmarks.peers.children import Children, last_words, read_progress
 from benchmarks.peers.meter import Meter, tell
 from benchmarks.peers.protocol import PROJECT
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 STAYS = """
 import os, subprocess, sys, time
@@ -42,6 +46,7 @@ def gone(processes: list[int]) -> bool:
     return not any(map(alive, processes))
 
 
+@linux
 def test_a_child_and_its_children_end_when_their_time_is_up(tmp_path: Path) -> None:
     told = tmp_path / "pids"
     children = Children("peer", lambda _: None)
@@ -54,6 +59,7 @@ def test_a_child_and_its_children_end_when_their_time_is_up(tmp_path: Path) -> N
     assert gone(pids(told))
 
 
+@linux
 def test_nothing_is_left_when_the_bench_is_killed_outright(tmp_path: Path) -> None:
     told = tmp_path / "pids"
     code = (
@@ -69,6 +75,7 @@ def test_nothing_is_left_when_the_bench_is_killed_outright(tmp_path: Path) -> No
     assert gone(processes)
 
 
+@linux
 def test_what_a_child_leaves_behind_at_its_own_end_is_ended_too(tmp_path: Path) -> None:
     told = tmp_path / "pids"
     code = STAYS.replace("time.sleep(60)\n", "sys.exit(3)\n")
@@ -121,6 +128,7 @@ def test_a_child_is_ended_once_it_has_done_enough(tmp_path: Path) -> None:
     assert 5 <= read_progress(progress)["lines"] < 300
 
 
+@linux
 def test_a_child_is_pinned_to_its_cores(tmp_path: Path) -> None:
     cpus, log = sorted(os.sched_getaffinity(0)), tmp_path / "log"
     code = "import os; print(sorted(os.sched_getaffinity(0)))"

@@ -105,6 +105,7 @@ def test_the_table_is_written_as_json_markdown_and_a_page(tmp_path: Path) -> Non
     [
         (["--threads", "9999"], "error: --threads must be within"),
         (["--minutes", "0"], "error: --minutes must be within"),
+        (["--test-lines", "0"], "error: --test-lines must be within"),
         (["--lines", "/no/such/lines"], "not a lines dataset"),
     ],
 )
