@@ -9,6 +9,7 @@ LINES ?=
 ARRIVING ?=
 BUDGET ?=
 HOST ?=
+MINUTES ?= 18
 
 # uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -24,7 +25,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up ui serve drift compile submit wheel lock clean
+.PHONY: help setup run check test lint format up ui serve drift bench compile submit wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -69,6 +70,9 @@ submit: setup ## Start the pipeline on Kubeflow: make submit HOST=http://... ARG
 
 drift: setup ## Check the newest run's prediction log for drift once more
 	@$(BIN)/python -m monitoring check --bundle "$(RUNS)/latest/champion" --log "$(RUNS)/latest/prediction-log" --out "$(RUNS)/latest/drift-now"
+
+bench: setup ## Peers and ours on the same lines, split and time: make bench LINES=<lines dataset> MINUTES=18
+	@$(BIN)/python -m benchmarks.peers --minutes $(MINUTES) $(if $(LINES),--lines "$(LINES)") $(ARGS)
 
 wheel: setup ## Build the wheel: dist/
 	@$(BIN)/python -m build --installer uv --wheel --outdir dist

@@ -1,0 +1,1 @@
+"""Figures that the docs quote, each measured beside a peer or a limit."""
