@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from htr.bundle import Bundle, amend_bundle
+from htr.bundle import REFERENCE, Bundle, amend_bundle
 from htr.decoding import MAX_BEAM, Decoding
 from htr.errors import DataError, ImageError, OutputError, SettingsError
 from htr.lines import SPLITS, LinesDataset
+from htr.pretrained import PRETRAINED, resolve
 from htr.recogniser import Recogniser
 
 Say = Callable[[str], None]
@@ -22,7 +23,7 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb = verbs.add_parser("train", help="train a model on a lines dataset")
     verb.add_argument("lines", type=Path, help="lines dataset")
     verb.add_argument("--out", type=Path, required=True, help="folder for the bundle")
-    verb.add_argument("--base", type=Path, help="bundle to start from")
+    verb.add_argument("--base", help="bundle to start from; pretrained: the one that ships")
     verb.add_argument("--config", type=Path, help="training settings, JSON: such as the best.json of a search")
     verb.add_argument("--max-lines", type=int, help="lines shown; default: as in --config, or 20,000")
     verb.add_argument("--seed", type=int, help="default: as in --config, or 1")
@@ -50,7 +51,9 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("--max-lines", type=int, default=500, help="val lines to tune by")
     verb.set_defaults(handler=_tune)
 
-    verb = verbs.add_parser("calibrate", help="fit a model's confidence on lines that training did not see")
+    verb = verbs.add_parser(
+        "calibrate", help="fit confidence, 8-bit certificate and drift reference on lines not trained on"
+    )
     verb.add_argument("lines", type=Path, help="lines dataset")
     verb.add_argument("--bundle", type=Path, required=True)
     verb.add_argument("--split", default="val", choices=SPLITS, help="lines to fit on; default: val")
@@ -59,7 +62,7 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
     verb = verbs.add_parser("read", help="read line images")
     verb.add_argument("images", type=Path, nargs="+", help="one line of handwriting each")
-    verb.add_argument("--bundle", type=Path, required=True, help="folder of a model, such as runs/latest/champion")
+    verb.add_argument("--bundle", default=PRETRAINED, help="folder of a model; default: the one that ships")
     verb.add_argument("--json", action="store_true", help="one JSON array with file, text and confidence")
     verb.add_argument("--characters", action="store_true", help="with --json: place and confidence of each")
     verb.add_argument("--alternatives", type=int, default=0, metavar="N", help="with --json: the N best texts")
@@ -96,7 +99,7 @@ def _train(args: argparse.Namespace, say: Say) -> int:
         args.out,
         training_config(settings),
         work=args.work or args.out.with_name(args.out.name + ".checkpoints"),
-        base=Bundle.open(args.base) if args.base else None,
+        base=Bundle.open(resolve(args.base)) if args.base else None,
         on_progress=show,
     )
     if result is None:  # one of several processes: the first one tells
@@ -111,7 +114,7 @@ def _evaluate(args: argparse.Namespace, say: Say) -> int:
     from htr.evaluate import evaluate, rates, rates_by
     from htr.report import build_report
 
-    found = evaluate(Recogniser.load(args.bundle), LinesDataset.open(args.lines), [args.split])
+    found = evaluate(Recogniser.load(resolve(args.bundle)), LinesDataset.open(args.lines), [args.split])
     if not found.lines:
         raise DataError(f"{args.lines}: no line in split {args.split!r}; choose another --split")
     for name, group in [("all", rates(found.lines)), *rates_by(found.lines, "source").items()]:
@@ -136,18 +139,24 @@ def _evaluate(args: argparse.Namespace, say: Say) -> int:
 
 def _calibrate(args: argparse.Namespace, say: Say) -> int:
     from htr.confidence_figures import confidence_figures
-    from htr.evaluate import calibrate, evaluate, recalibrated
+    from htr.evaluate import calibrate, evaluate, profile_bytes, recalibrated
+    from htr.parity import certify
 
-    bundle = Bundle.open(args.bundle)
-    found = evaluate(Recogniser(bundle), LinesDataset.open(args.lines), [args.split])
+    lines = LinesDataset.open(args.lines)
+    bundle = certify(Bundle.open(resolve(args.bundle)), lines, split=args.split)
+    found = evaluate(Recogniser(bundle), lines, [args.split])
     readable = [line for line in found.lines if line.profile is not None]
     if not readable:
         raise DataError(f"{args.lines}: no readable line in split {args.split!r}; choose another --split")
     calibration = calibrate(readable)
-    amend_bundle(bundle, args.out, {}, calibration=calibration)
+    amend_bundle(bundle, args.out, {REFERENCE: profile_bytes(readable)}, calibration=calibration)
     before, after = (confidence_figures(e.lines).error for e in (found, recalibrated(found, calibration)))
     say(f"wrote {args.out}: confidence fitted on {len(readable):,} lines of split {args.split!r}")
     say(f"expected calibration error on these lines: {before.ece:.1%} before, {after.ece:.1%} after")
+    parity = bundle.parity
+    if parity.lines:
+        used = "reads with 8 bits" if parity.trusted else "reads with 32 bits"
+        say(f"CER with 32 bits {parity.cer_fp32:.2%}, with 8 bits {parity.cer_int8:.2%}: {used}")
     return 0
 
 
@@ -182,7 +191,7 @@ def _read(args: argparse.Namespace, say: Say) -> int:
         raise SettingsError("--characters and --alternatives are shown as JSON only; add --json")
     if not 0 <= args.alternatives <= MAX_BEAM:
         raise SettingsError(f"--alternatives must be within 0..{MAX_BEAM}, got {args.alternatives}")
-    recogniser = Recogniser.load(args.bundle)
+    recogniser = Recogniser.load(resolve(args.bundle))
     answers = [
         _read_file(recogniser, file, characters=args.characters, alternatives=args.alternatives)
         for file in args.images

@@ -3,12 +3,14 @@
 It reads through `Recogniser`, the same code that serves, so that a figure in a report is a figure of production.
 """
 
+import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from htr.calibration import Calibration, fit
 from htr.errors import ImageError
@@ -225,3 +227,10 @@ def profile_table(lines: Iterable[ReadLine]) -> pa.Table:
         {name: getattr(line.profile, name) for name in FEATURES} for line in lines if line.profile is not None
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def profile_bytes(lines: Iterable[ReadLine]) -> bytes:
+    """Return `profile_table` as a Parquet file: the bundle's ``reference.parquet``."""
+    out = io.BytesIO()
+    pq.write_table(profile_table(lines), out)
+    return out.getvalue()

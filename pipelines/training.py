@@ -3,7 +3,7 @@
     1. ingest     lines + corrections -> one lines dataset; a share of the corrections is held back as ``recent``
     2. validate   Great Expectations; errors stop the run, warnings are reported
     3. champion   the bundle that serves today, from the MLflow registry (nothing, the first time)
-    4. train      a challenger, from the champion's weights where there is one
+    4. train      a challenger, from the champion's weights, or the shipped ones where there is no champion
     5. evaluate   challenger and champion read the same held-out lines; report, calibration, reference profile
     6. gate       stated rules on the report
     7. register   a new version of the registered model, alias ``challenger``
@@ -26,6 +26,7 @@ from components.promote.component import promote
 from components.register.component import register
 from components.train.component import train
 from components.validate.component import validate
+from htr.pretrained import PRETRAINED
 
 NAME = "quillflow-training"
 GPU = "nvidia.com/gpu"
@@ -53,6 +54,7 @@ def training(
     model_name: str = "quillflow",
     tracking_uri: str = "",
     work: str = "",
+    start: str = PRETRAINED,
     settings: dict = {},  # noqa: B006 - KFP reads defaults from the signature; the body never runs with them
     cer_ceiling: float = 0.5,
     margin: float = 0.01,
@@ -67,6 +69,8 @@ def training(
         model_name: registered model in MLflow.
         tracking_uri: MLflow's address; "" takes MLFLOW_TRACKING_URI from the step's environment.
         work: folder for checkpoints, so that a killed training resumes; "" keeps them with the step's outputs.
+        start: bundle that a first training starts from: its folder, ``pretrained`` for the one that ships, "" for
+            none. Not used where there is a champion, or where the settings name a network shape.
         settings: fields of htr.train.TrainConfig that differ from their defaults.
         cer_ceiling: golden CER that a first model must stay below, as a fraction.
         margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
@@ -90,6 +94,7 @@ def training(
         tracking_uri=tracking_uri,
         git_commit=git_commit,
         work=work,
+        start=start,
     )
     # Retried: with a work folder that outlives the pod, training resumes from its checkpoint.
     taught.set_caching_options(False).set_retry(2).set_memory_limit("16Gi").set_cpu_limit("8")

@@ -1,18 +1,15 @@
 """Challenger and champion on the same held-out lines -> report, page, and the challenger's complete bundle."""
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from components.evaluate.report_page import evaluation_page
 from components.page import write_page
 from components.progress import Ticker, say
 from htr.bundle import MANIFEST, REFERENCE, Bundle, amend_bundle
-from htr.evaluate import Evaluation, calibrate, evaluate, profile_table, recalibrated
+from htr.evaluate import Evaluation, calibrate, evaluate, profile_bytes, recalibrated
 from htr.lines import LinesDataset
 from htr.parity import certify
 from htr.recogniser import Recogniser
@@ -56,11 +53,8 @@ def compare(
     mine = recalibrated(mine, calibration)
     content = build_report(mine, rival)
     metrics = headline(content["challenger"]["splits"])
-    reference = io.BytesIO()
-    pq.write_table(profile_table(mine.lines), reference)
-    complete = amend_bundle(
-        bundle, evaluated, {REFERENCE: reference.getvalue()}, calibration=calibration, metrics=metrics
-    )
+    reference = {REFERENCE: profile_bytes(mine.lines)}
+    complete = amend_bundle(bundle, evaluated, reference, calibration=calibration, metrics=metrics)
     # What is registered and served is the complete bundle: the report must name that one.
     mine = replace(mine, bundle_digest=complete.digest)
     content["challenger"]["bundle_digest"] = complete.digest

@@ -13,6 +13,7 @@ def train(
     tracking_uri: str,
     git_commit: str,
     work: str,
+    start: str,
     challenger: dsl.Output[dsl.Model],
     curves: dsl.Output[dsl.Artifact],
 ) -> str:
@@ -32,6 +33,7 @@ def train(
             tracking_uri=tracking_uri,
             git_commit=git_commit,
             work=work,
+            start=start,
         )
 
 

@@ -12,6 +12,7 @@ from components.progress import Ticker, clock, say
 from components.record import Record
 from htr.bundle import MANIFEST, Bundle
 from htr.lines import LinesDataset
+from htr.pretrained import resolve
 from htr.settings import training_config
 from htr.train import Progress, TrainConfig, train
 
@@ -26,6 +27,7 @@ def train_recorded(
     tracking_uri: str,
     git_commit: str,
     work: str,
+    start: str = "",
     parent_run: str = "",
     name: str = "",
 ) -> str:
@@ -40,6 +42,8 @@ def train_recorded(
         tracking_uri: MLflow's; "" takes the environment's.
         git_commit: noted in bundle and run.
         work: folder for checkpoints, kept between tries; "" keeps them beside the bundle.
+        start: bundle to start from where there is no champion: its folder, ``pretrained`` for the one that ships,
+            or "" for none. Settings that name a network shape do without it.
         parent_run: MLflow run to nest this one in; "" for none.
         name: of a nested run, and of the training where it tells people how far it is.
 
@@ -51,7 +55,12 @@ def train_recorded(
         DataError: no usable lines.
     """
     config = training_config(settings)
-    base = Bundle.open(champion) if (champion / MANIFEST).is_file() else None
+    base = None
+    if (champion / MANIFEST).is_file():
+        base = Bundle.open(champion)
+    elif start and "model" not in settings:
+        base = Bundle.open(resolve(start))
+        say(f"{name or 'train'}: starts from {start}")
     lines = LinesDataset.open(dataset)
     folder = Path(work) if work else out.parent / "checkpoints"
     record = Record.of(folder, lines.digest, _flat(config), base.digest if base else "")
