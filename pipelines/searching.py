@@ -6,7 +6,9 @@ ROOT/mlflow.db        MLflow's database, unless another one is named
 """
 
 import argparse
+import os
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -78,6 +80,8 @@ def run_search(arguments: Mapping[str, Any], root: Path, *, show: Callable[[str]
 def _search_pruned(
     args: argparse.Namespace, settings: dict[str, Any], base: str, show: Callable[[str], None]
 ) -> int:
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # read when it is imported; trials tell enough
+    warnings.filterwarnings("ignore", module="mlflow")
     from components.search.recorded import search_recorded
 
     out = args.root / "pruned-search"

@@ -130,7 +130,7 @@ def _run(
         trial = replace(trial, state=DIVERGED, reason=str(error))
     trial = replace(trial, seconds=time.monotonic() - began)
     asked.set_user_attr("outcome", {"state": trial.state, "seconds": trial.seconds, "reason": trial.reason})
-    # A diverged trial is told as pruned before its first epoch: TPE learns from it where not to go.
+    # A diverged trial is told as pruned: TPE passes over failed ones, and would go there again.
     study.tell(asked, trial.cer, state=TrialState.COMPLETE if trial.state == COMPLETE else TrialState.PRUNED)
     shutil.rmtree(work, ignore_errors=True)
     watcher.trial_ends(trial)

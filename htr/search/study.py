@@ -7,9 +7,10 @@ from typing import Any
 
 import optuna
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from htr.bundle import Bundle
-from htr.errors import SettingsError
+from htr.errors import OutputError, SettingsError
 from htr.lines import LinesDataset
 from htr.search.config import SearchConfig
 from htr.search.space import Choice, Dimension, as_plain
@@ -29,10 +30,15 @@ def open_study(out: Path, inputs: dict[str, Any]) -> optuna.Study:
 
     Raises:
         SettingsError: it was begun with other inputs.
+        OutputError: its file is no study.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = out.resolve() / FILE
-    study = optuna.create_study(study_name="search", storage=f"sqlite:///{file}", load_if_exists=True)
+    try:
+        study = optuna.create_study(study_name="search", storage=f"sqlite:///{file}", load_if_exists=True)
+    except (SQLAlchemyError, RuntimeError) as error:  # damaged, or of another release of Optuna
+        reason = str(error).splitlines()[0]
+        raise OutputError(f"{file}: cannot be used as a study ({reason}); choose another --out") from error
     known = study.user_attrs.get("inputs")
     if known is None:
         study.set_user_attr("inputs", inputs)

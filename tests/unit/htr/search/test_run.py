@@ -145,6 +145,12 @@ def test_weak_trials_are_stopped_early_and_a_diverged_one_does_not_end_the_searc
     assert not (tmp_path / "out" / "work").exists()
 
 
+def test_a_study_that_is_none_is_named(dataset: LinesDataset, tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_bytes(b"no database" * 100)
+    with pytest.raises(OutputError, match=r"study\.db: cannot be used"):
+        search(dataset, tmp_path, CONFIG, watcher=Told())
+
+
 def test_a_folder_that_another_search_works_in_is_left_alone(dataset: LinesDataset, tmp_path: Path) -> None:
     class Second(Told):
         def trial_begins(self, trial: Trial) -> None:
