@@ -3,8 +3,9 @@
     python benchmarks/decoding.py BUNDLE LINES [--split test] [--max-lines N] [--tune-lines N] [--beam 12]
 
 Language model and lexicon come from the train texts, the weights from the bundle, where it is tuned, or else from
-val lines in this run; the lexicon's penalty is searched on val lines. The table is read on the split asked for: one run of the network, then every decoder on the same scores. Times are
-those of decoding alone, in processor time on one thread; compare ratios, where the machine's mood cancels out.
+val lines in this run; the lexicon's penalty is searched on val lines. Then the network runs once over the split
+asked for, and every decoder on the same scores. Times are those of decoding alone, in processor time on one
+thread; compare ratios, where the machine's mood cancels out.
 """
 
 import argparse
