@@ -2,9 +2,10 @@
 
     python benchmarks/decoding.py BUNDLE LINES [--split test] [--max-lines N] [--tune-lines N] [--beam 12]
 
-Language model and lexicon come from the train texts, their weights are searched on val lines in this run, and the
-table is read on the split asked for: one run of the network, then every decoder on the same scores. Times are
-those of decoding alone, in processor time on one thread; compare ratios, where the machine's mood cancels out.
+Language model and lexicon come from the train texts, the weights from the bundle, where it is tuned, or else from
+val lines in this run; the lexicon's penalty is searched on val lines. Then the network runs once over the split
+asked for, and every decoder on the same scores. Times are those of decoding alone, in processor time on one
+thread; compare ratios, where the machine's mood cancels out.
 """
 
 import argparse
@@ -50,9 +51,11 @@ def main() -> None:
     started = time.process_time()
     lines = list(scored_lines(recogniser, dataset, args.split, max_lines=args.max_lines))
     network_ms = (time.process_time() - started) / len(lines) * 1e3
-    start = replace(START, beam=args.beam)
-    with_ngram, _ = search_weights(val, alphabet, ngram, None, start=start)
-    with_both, _ = search_weights(val, alphabet, ngram, lexicon, start=with_ngram)
+    tuned = recogniser.bundle.decoding
+    if tuned is None or not tuned.ngram_weight:
+        tuned, _ = search_weights(val, alphabet, ngram, None, start=START)
+    with_ngram = replace(tuned, beam=args.beam, lexicon_penalty=0.0)
+    with_both, _ = search_weights(val, alphabet, ngram, lexicon, start=with_ngram, names=["lexicon_penalty"])
     with_words = replace(Decoding(beam=args.beam), lexicon_penalty=with_both.lexicon_penalty or 1.0)
     decoders: dict[str, Decoder] = {"best path": lambda scores: tuple(best_path(scores).class_ids)}
     for name, decoding in [
@@ -63,8 +66,9 @@ def main() -> None:
         ("beam + n-gram + lexicon", with_both),
     ]:
         decoders[name] = searcher(BeamSearch(alphabet, decoding, ngram=ngram, lexicon=lexicon))
-    print(f"{args.bundle}: {len(lines)} lines of split {args.split!r}; weights from {len(val)} val lines")
-    print(f"weights found: {with_ngram}; with a lexicon: {with_both}")
+    print(f"{args.bundle}: {len(lines)} lines of split {args.split!r}; {len(val)} val lines to search on")
+    print(f"n-gram weight {with_ngram.ngram_weight}, bonus {with_ngram.insertion_bonus}", end="; ")
+    print(f"lexicon of {len(lexicon)} words, penalty {with_both.lexicon_penalty} beside the n-gram")
     print(f"image and network: {network_ms:.1f} ms a line\n")
     print_table(lines, alphabet, decoders)
 

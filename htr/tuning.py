@@ -4,7 +4,7 @@ The language model is learnt from the training texts, its weights from the valid
 network is so sure that no language model would be of use.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -138,14 +138,15 @@ def search_weights(
     lexicon: Lexicon | None,
     *,
     start: Decoding,
+    names: Sequence[str] = tuple(STEPS),
     on_try: Callable[[Decoding, float], None] = lambda *_: None,
 ) -> tuple[Decoding, ErrorCounts]:
     """Return the settings of fewest errors that a pattern search finds, and those errors.
 
     One weight at a time is stepped up or down while that lowers the errors; then all steps are halved (Hooke and
-    Jeeves 1961, without the pattern move). Only weights whose model is given are searched.
+    Jeeves 1961, without the pattern move). Of the weights named, those whose model is given are searched.
     """
-    names = [name for name in STEPS if name != "lexicon_penalty" or lexicon is not None]
+    names = [name for name in names if name != "lexicon_penalty" or lexicon is not None]
     tried: dict[Decoding, ErrorCounts] = {}
 
     def measured(decoding: Decoding) -> ErrorCounts:

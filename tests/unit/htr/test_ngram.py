@@ -83,6 +83,12 @@ def test_a_saved_model_answers_as_before(tmp_path: Path) -> None:
     assert model.to_bytes() == NGram.fit(TEXTS, order=5).to_bytes()
 
 
+def test_the_golden_file_reads_as_it_was_written() -> None:
+    model = NGram.load(Path(__file__).parents[2] / "golden/ngram-1.npz")
+    assert (model.order, len(model), model.characters) == (4, 96, tuple(sorted(set("".join(TEXTS)))))
+    assert probability(model, "the cat") == pytest.approx(-3.8376020528146073)
+
+
 def test_rare_ngrams_go_until_the_file_is_small_enough() -> None:
     texts = [f"{n} and {n * n}" for n in range(300)]
     whole = NGram.fit(texts)
