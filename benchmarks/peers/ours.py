@@ -49,7 +49,7 @@ class Ours:
         """Return the digest of the library and this file."""
         from benchmarks.peers.fingerprints import of_files
 
-        return of_files(PROJECT / "htr", Path(__file__), Path(meter.__file__))
+        return of_files(PROJECT / "htr", Path(__file__), Path(meter.__file__), Path(reading.__file__))
 
     def prepare(self, site: Site) -> str:
         """Return the version; there is nothing to install."""
