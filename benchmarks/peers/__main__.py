@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -100,7 +101,14 @@ def _settings(args: argparse.Namespace, available: int) -> Settings:
         test_lines=args.test_lines,
         validate_every=args.validate_every,
         speed_lines=args.speed_lines,
+        ours=tuple(map(_absolute, shlex.split(args.ours))),
     )
+
+
+def _absolute(argument: str) -> str:
+    """Return a path's absolute form, since training is started in a folder of its own; anything else as it is."""
+    path = Path(argument)
+    return str(path.resolve()) if (os.sep in argument or path.suffix) and path.exists() else argument
 
 
 def _invented(out: Path, settings: Settings) -> LinesDataset:
@@ -211,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--test-lines", type=int, metavar="N", help="take only so many; default: all")
     add("--validate-every", type=int, metavar="N", default=2016, help="training lines; default: %(default)s")
     add("--speed-lines", type=int, metavar="N", default=200, help="that reading is timed on; default: %(default)s")
+    add("--ours", default="", metavar="ARGUMENTS", help="further ones of our train: --ours='--config mine.json'")
     return parser
 
 

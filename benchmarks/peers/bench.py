@@ -63,9 +63,6 @@ class Bench:
         settings: what all peers share.
         say: shows a line to the user.
         cpus: cores to use, as many as ``settings.threads``.
-
-    Raises:
-        SettingsError: the folder holds a bench with other lines or settings.
     """
 
     def __init__(
@@ -132,7 +129,7 @@ class Bench:
             version = peer.prepare(site)
             trained = self._trained(peer, site, fingerprint)
             result = self._read(peer, site, trained, fingerprint, version)
-        except PeerError as error:
+        except (PeerError, OSError) as error:
             state = "skipped" if isinstance(error, PeerAbsentError) else "failed"
             reason = str(error).replace(f"{self.out}{os.sep}", "")
             result = Result(peer=peer.name, state=state, fingerprint=fingerprint, version=version, reason=reason)

@@ -29,11 +29,13 @@ class Calamari:
     name = "calamari"
 
     def fingerprint(self) -> str:
-        """Return the digest of this file and the pinned versions."""
+        """Return the digest of this file, clock and reading, and the pinned versions."""
         from benchmarks.peers.environments import REQUIREMENTS
         from benchmarks.peers.fingerprints import of_files
 
-        return of_files(Path(__file__), Path(meter.__file__), REQUIREMENTS / "calamari.txt")
+        return of_files(
+            Path(__file__), Path(meter.__file__), Path(reading.__file__), REQUIREMENTS / "calamari.txt"
+        )
 
     def prepare(self, site: Site) -> str:
         """Make its environment; return its version."""

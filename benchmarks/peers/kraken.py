@@ -27,11 +27,11 @@ class Kraken:
     name = "kraken"
 
     def fingerprint(self) -> str:
-        """Return the digest of this file and the pinned versions."""
+        """Return the digest of this file, clock and reading, and the pinned versions."""
         from benchmarks.peers.environments import REQUIREMENTS
         from benchmarks.peers.fingerprints import of_files
 
-        return of_files(Path(__file__), Path(meter.__file__), REQUIREMENTS / "kraken.txt")
+        return of_files(Path(__file__), Path(meter.__file__), Path(reading.__file__), REQUIREMENTS / "kraken.txt")
 
     def prepare(self, site: Site) -> str:
         """Make its environment; return its version."""

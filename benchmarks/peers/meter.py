@@ -26,6 +26,11 @@ class Meter:
         self._first: tuple[int, float] | None = None
         self._state: dict[str, Any] = {"lines": 0, "training_s": 0.0, "lines_per_s": 0.0, "validations": []}
 
+    @property
+    def age_s(self) -> float:
+        """Return the seconds since the clock was made."""
+        return time.monotonic() - self._born
+
     def resume(self) -> None:
         """Let the clock run, where it does not already."""
         if self._mark is None:
@@ -70,13 +75,14 @@ def tell(file: Path, state: dict[str, Any]) -> None:
     partial.replace(file)
 
 
-def attach_to_lightning(meter: Meter, count: Any, cer: Any) -> None:
+def attach_to_lightning(meter: Meter, count: Any, cer: Any, *, stop_after_s: float | None = None) -> None:
     """Give every Lightning trainer of this process our clock as its last callback.
 
     Args:
         meter: counts.
         count: function of a batch that returns its number of lines.
         cer: function of the trainer's metrics that returns the validation CER, or None.
+        stop_after_s: ask the trainer to stop after so many seconds; it then validates once more and ends.
     """
     import lightning.pytorch as pl
 
@@ -86,6 +92,8 @@ def attach_to_lightning(meter: Meter, count: Any, cer: Any) -> None:
 
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, number: int) -> None:
             meter.batch(count(batch))
+            if stop_after_s is not None and meter.age_s > stop_after_s:
+                trainer.should_stop = True
 
         def on_validation_start(self, trainer: Any, module: Any) -> None:
             meter.pause()

@@ -1,14 +1,15 @@
 """Ours: ``python -m htr train`` on the laid-out lines dataset, read by `htr.recogniser`; no other environment.
 
-Inside:  python -P -m benchmarks.peers.ours train PROGRESS TRAIN-ARGUMENTS...
+Inside:  python -P -m benchmarks.peers.ours train PROGRESS SECONDS TRAIN-ARGUMENTS...
          python -P -m benchmarks.peers.ours read REQUEST ANSWER PROGRESS
 
 Where the command takes ``--minutes`` it is given them. Where it does not, its budget is a number of lines: that is
-worked out from a short run beforehand, which is not charged, as nothing of it is kept; what the training then took
-is reported.
+worked out from a short run beforehand, which is not charged, as nothing of it is kept. Where that was wrong and
+time runs out, training is asked to stop where it is, as peers are cut short; what it took is reported.
 """
 
 import json
+import math
 import shutil
 import struct
 import sys
@@ -23,6 +24,8 @@ from benchmarks.peers.protocol import PROJECT, PeerError, Site, Trained
 TRIAL_SHARE = 0.1
 """Of the budget; how long the trial run trains to measure the rate, within the bounds below."""
 TRIAL_S = (30.0, 90.0)
+STOP_SHARE = 0.97
+"""Of the budget; training is asked to stop then, so that its last validation and the export fit."""
 RESERVE = 0.05
 """Of the budget; kept back for what the trial cannot see: export, and other load on the machine."""
 VALIDATION_SPEEDUP = 2.5
@@ -49,7 +52,7 @@ class Ours:
         """Return the digest of the library and this file."""
         from benchmarks.peers.fingerprints import of_files
 
-        return of_files(PROJECT / "htr", Path(__file__), Path(meter.__file__))
+        return of_files(PROJECT / "htr", Path(__file__), Path(meter.__file__), Path(reading.__file__))
 
     def prepare(self, site: Site) -> str:
         """Return the version; there is nothing to install."""
@@ -63,21 +66,24 @@ class Ours:
 
         settings, bundle = site.settings, site.folder / "bundle"
         budget_s, options, notes = settings.minutes * 60, self._options(site), []
+        max_lines, stop_s = 0, math.inf
         if "--minutes" in options:
             limits = ["--minutes", f"{settings.minutes:g}"]
         else:
             trial = self._trial(site, budget_s)
             sizes = len(site.layout.lines["train"]), len(site.layout.lines["val"])
             max_lines = lines_within(budget_s, trial, train_lines=sizes[0], val_lines=sizes[1])
-            limits = ["--max-lines", str(max_lines)]
+            limits, stop_s = ["--max-lines", str(max_lines)], STOP_SHARE * budget_s
             notes.append(
                 f"{max_lines:,} lines planned from {trial.lines_per_s:.0f} lines/s in a trial run, not charged"
             )
         if "--threads" in options:
             limits += ["--threads", str(settings.threads)]
+        if settings.ours:
+            notes.append(f"trained with {' '.join(settings.ours)}")
         progress, log = site.folder / "train.json", site.folder / "train.log"
         ended = site.children.run(
-            self._training(site, progress, bundle, limits),
+            self._training(site, progress, bundle, limits, stop_s),
             log=log,
             doing="training",
             seconds=budget_s * OVERRUN,
@@ -89,6 +95,8 @@ class Ours:
         if ended.status != 0:
             raise PeerError(f"training failed: {last_words(log)}; log: {log}")
         told = read_progress(progress)
+        if ended.seconds > stop_s and told.get("lines", 0) < max_lines:
+            notes.append(f"time ran out at {told.get('lines', 0):,} lines: its plan was cut short")
         rates = [one["cer"] for one in told.get("validations", []) if one["cer"] is not None]
         return Trained(
             model=str(bundle),
@@ -112,7 +120,7 @@ class Ours:
         scrap = site.folder / "trial"
         seconds = min(max(TRIAL_SHARE * budget_s, TRIAL_S[0]), TRIAL_S[1])
         ended = site.children.run(
-            self._training(site, progress, scrap, ["--max-lines", str(10**8)]),
+            self._training(site, progress, scrap, ["--max-lines", str(10**8)], math.inf),
             log=log,
             doing="measuring its rate",
             seconds=budget_s,
@@ -144,9 +152,10 @@ class Ours:
         }
 
     @staticmethod
-    def _training(site: Site, progress: Path, bundle: Path, limits: Sequence[str]) -> list[str]:
+    def _training(site: Site, progress: Path, bundle: Path, limits: Sequence[str], stop_s: float) -> list[str]:
         common = ["--out", str(bundle), "--work", f"{bundle}.checkpoints", "--seed", str(site.settings.seed)]
-        return [*_inside(), "train", str(progress), str(site.layout.dataset), *common, *limits]
+        lines = str(site.layout.dataset)
+        return [*_inside(), "train", str(progress), str(stop_s), lines, *common, *limits, *site.settings.ours]
 
 
 def lines_within(budget_s: float, trial: Trial, *, train_lines: int, val_lines: int) -> int:
@@ -166,14 +175,15 @@ def _inside() -> list[str]:
     return [sys.executable, "-P", "-m", "benchmarks.peers.ours"]
 
 
-def train_inside(progress: str, arguments: Sequence[str]) -> int:
-    """Run ``python -m htr train`` with our clock attached to its trainer."""
+def train_inside(progress: str, stop_after_s: float, arguments: Sequence[str]) -> int:
+    """Run ``python -m htr train`` with our clock attached to its trainer, asked to stop after so many seconds."""
     from htr.__main__ import main
 
     def cer(metrics: dict[str, float]) -> float | None:
         return float(metrics["val_cer"]) if "val_cer" in metrics else None
 
-    meter.attach_to_lightning(meter.Meter(Path(progress)), lambda batch: len(batch.steps), cer)
+    clock = meter.Meter(Path(progress))
+    meter.attach_to_lightning(clock, lambda batch: len(batch.steps), cer, stop_after_s=stop_after_s)
     return main(["train", *arguments])
 
 
@@ -224,5 +234,5 @@ def count_parameters(weights: Path) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["train"]:
-        sys.exit(train_inside(sys.argv[2], sys.argv[3:]))
+        sys.exit(train_inside(sys.argv[2], float(sys.argv[3]), sys.argv[4:]))
     sys.exit(reading.main(OurReader, sys.argv[2:]))

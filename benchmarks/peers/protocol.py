@@ -43,6 +43,8 @@ class Settings:
     """Test lines that reading is timed on, spread evenly."""
     batches: tuple[int, ...] = (4, 16, 32)
     """Batch sizes tried with all cores, beside 1."""
+    ours: tuple[str, ...] = ()
+    """Further arguments of our own train command; none means its defaults."""
     compared_batch: int = 16
     """The batch size whose texts are compared with those of batch size 1."""
 

@@ -30,7 +30,7 @@ class Tesseract:
         """Return the digest of this file and the program's own version."""
         from benchmarks.peers.fingerprints import of_files
 
-        return f"{of_files(Path(__file__))} {_version()}"
+        return f"{of_files(Path(__file__), Path(reading.__file__))} {_version()}"
 
     def prepare(self, site: Site) -> str:
         """Look for the program; return its version.

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers.__main__ import PEERS
+from benchmarks.peers.__main__ import PEERS, _parser, _settings
 from benchmarks.peers.calamari import train_arguments as calamari_arguments
-from benchmarks.peers.children import Children
+from benchmarks.peers.children import Children, last_words, read_progress, variables_for
 from benchmarks.peers.environments import REQUIREMENTS, pinned_version
 from benchmarks.peers.kraken import best_checkpoints, frequency
 from benchmarks.peers.kraken import train_arguments as kraken_arguments
 from benchmarks.peers.layout import Layout, lay_out
-from benchmarks.peers.ours import OurReader, Trial, count_parameters, lines_within
+from benchmarks.peers.ours import OurReader, Ours, Trial, count_parameters, lines_within
 from benchmarks.peers.protocol import PeerError, Settings, Site
 from benchmarks.peers.tesseract import TesseractReader, installed_languages
 from htr.bundle import Bundle
@@ -89,6 +89,40 @@ def test_a_budget_below_one_epoch_is_spent_on_a_part_of_it() -> None:
     assert found == (90 * 10 - 40)
     with pytest.raises(PeerError, match="give more --minutes"):
         lines_within(10, Trial(lines_per_s=10.0, start_s=9.4), train_lines=8000, val_lines=100)
+
+
+def test_our_further_arguments_come_last_and_their_files_are_found_from_anywhere(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.json").touch()
+    monkeypatch.chdir(tmp_path)
+    args = _parser().parse_args(["--ours", "--config mine.json --model strong", "--threads", "1"])
+    settings = _settings(args, available=1)
+    assert settings.ours == ("--config", str(tmp_path / "mine.json"), "--model", "strong")
+    told = Ours._training(
+        replace(site, settings=settings), Path("progress"), Path("bundle"), ["--max-lines", "9"], 60.0
+    )
+    assert told[-6:] == ["--max-lines", "9", *settings.ours]
+    assert str(site.layout.dataset) in told
+
+
+@pytest.mark.slow
+def test_our_training_stops_when_its_time_is_up_and_leaves_a_bundle(site: Site, tmp_path: Path) -> None:
+    progress, bundle = tmp_path / "train.json", tmp_path / "bundle"
+    command = Ours._training(site, progress, bundle, ["--max-lines", "1000000"], 3.0)
+    ended = site.children.run(
+        command,
+        log=tmp_path / "log",
+        doing="training",
+        seconds=300,
+        progress=progress,
+        variables=variables_for(1),
+    )
+    assert (ended.status, ended.timed_out) == (0, False), last_words(tmp_path / "log")
+    told = read_progress(progress)
+    assert 0 < told["lines"] < 1000000
+    assert told["validation_cer"] >= 0
+    assert len(list(OurReader(str(bundle), 1).read([site.layout.lines["test"][0].file], 1))) == 1
 
 
 def test_our_parameters_are_those_of_the_network_that_reads(tiny_bundle: Path) -> None:
