@@ -110,14 +110,22 @@ def test_both_answer_until_ctrl_c_and_then_ports_and_processes_are_gone(tmp_path
 
 
 @pytest.mark.slow
-def test_without_a_champion_it_ends_with_one_message_and_leaves_nothing_running(tmp_path: Path) -> None:
-    ModelRegistry(tmp_path)
+def test_a_champion_that_cannot_be_read_ends_it_with_one_message_and_leaves_nothing_running(
+    tmp_path: Path,
+) -> None:
+    store = ModelRegistry(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no model")
+    store.point("champion", store.add(tmp_path / "empty"))
     ports = free_ports(3)
     with start(tmp_path, ports) as process:
-        printed, errors = process.communicate(timeout=90)
+        try:
+            printed, errors = process.communicate(timeout=90)
+        finally:
+            process.kill()
     assert process.returncode == 2
     assert errors.startswith("error: model server ended: ")
-    assert "champion" in errors
+    assert "not a model bundle" in errors
     assert "Traceback" not in printed + errors
     for port in ports:
         socket.create_server(("127.0.0.1", port)).close()
