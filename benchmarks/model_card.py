@@ -48,7 +48,8 @@ def card(bundle: Bundle, found: Evaluation, commands: str) -> str:
     return "\n\n".join(
         [
             "# The model that ships",
-            "It reads lines of French and English handwriting; French of 1900 to today is what it saw most. "
+            "It reads lines of French handwriting of 1900 to today. English it has hardly seen: the table says "
+            "how little it makes of it. "
             "`python -m htr read photo.png` uses it where no other bundle is given, and a first training starts "
             "from it. One image is one line: it does not find lines on a page.",
             f"Bundle {short(bundle.digest)}, {size(bundle.path) / 1e6:.1f} MB, trained on "

@@ -1,4 +1,4 @@
-"""The model that ships: it reads French and English handwriting, and is what training starts from.
+"""The model that ships: it reads French handwriting, and is what training starts from.
 
 README.md beside this file is its card: what it learnt from, how well it reads, where it fails, how it was made.
 """

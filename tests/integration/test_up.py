@@ -125,7 +125,7 @@ def test_a_champion_that_cannot_be_read_ends_it_with_one_message_and_leaves_noth
             process.kill()
     assert process.returncode == 2
     assert errors.startswith("error: model server ended: ")
-    assert "not a model bundle" in errors
+    assert "expected one bundle in it, found 0" in errors
     assert "Traceback" not in printed + errors
     for port in ports:
         socket.create_server(("127.0.0.1", port)).close()

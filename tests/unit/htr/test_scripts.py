@@ -15,7 +15,6 @@ from PIL import Image
 
 from htr.__main__ import main
 from htr.alphabet import Alphabet
-from htr.batches import load_samples
 from htr.bundle import ONNX, WEIGHTS, Bundle, write_bundle
 from htr.errors import DataError, SettingsError
 from htr.image import Geometry
@@ -24,6 +23,7 @@ from htr.invented_scripts import SCRIPTS, characters_of, invent_script_text
 from htr.invented_style import POPULATIONS, Style
 from htr.lines import LinesDataset
 from htr.recogniser import Recogniser
+from htr.store import open_store
 from htr.synthesis import write_dataset
 
 FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"
@@ -103,7 +103,7 @@ def test_a_reading_is_in_logical_order(tmp_path: Path, fonts: Path) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_invented_lines_are_in_their_script_and_can_be_learnt_from(
-    invented: dict[str, LinesDataset], script: str
+    invented: dict[str, LinesDataset], script: str, tmp_path: Path
 ) -> None:
     lines = list(invented[script].lines())
     assert {line.source for line in lines} == {f"invented-{script}-plain"}
@@ -113,9 +113,9 @@ def test_invented_lines_are_in_their_script_and_can_be_learnt_from(
     named = [unicodedata.name(c).split()[0] == wanted for c in letters if c.isalpha()]
     assert sum(named) > 0.8 * len(named)  # Arabic letters name towns abroad in their own script
     alphabet = Alphabet.of_texts(invented[script].texts())
-    samples = load_samples(invented[script], "train", geometry=GEOMETRY, alphabet=alphabet)
-    assert samples.excluded == []
-    assert [alphabet.decode(s.class_ids) for s in samples.samples] == invented[script].texts("train")
+    store = open_store(invented[script], "train", tmp_path, geometry=GEOMETRY, alphabet=alphabet)
+    assert store.excluded == []
+    assert [alphabet.decode(sample.class_ids) for sample in store] == invented[script].texts("train")
 
 
 def test_texts_of_a_script_use_the_characters_it_names_and_nearly_all_come_back() -> None:
