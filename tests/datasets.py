@@ -22,7 +22,7 @@ def write_lines(path: Path, lines: Iterable[Line]) -> LinesDataset:
     return LinesDataset.open(path)
 
 
-def sound_lines(*, num_train: int = 60, num_held_out: int = 30) -> list[Line]:
+def sound_lines(*, num_train: int = 24, num_held_out: int = 20) -> list[Line]:
     """Return lines that nothing is wrong with: every split is there, and no writer is in two of them."""
     sizes = {"train": num_train, "val": num_held_out, "test": num_held_out}
     splits = [split for split, size in sizes.items() for _ in range(size)]

@@ -155,17 +155,17 @@ def test_the_loop_trains_serves_notices_a_new_hand_and_serves_a_better_model(tmp
 
 
 def write_torn(path: Path) -> None:
-    lines = sound_lines()
+    lines = sound_lines(num_train=60, num_held_out=30)
     write_lines(path, [*(replace(line, image=line.image[:60]) for line in lines[:2]), *lines[2:]])
 
 
 def write_contradicting(path: Path) -> None:
-    first, second, *others = sound_lines()
+    first, second, *others = sound_lines(num_train=60, num_held_out=30)
     write_lines(path, [first, replace(second, image=first.image), *others])
 
 
 def write_altered(path: Path) -> None:
-    lines = write_lines(path, sound_lines())
+    lines = write_lines(path, sound_lines(num_train=60, num_held_out=30))
     shard = lines.path / lines.info.shards[0]["file"]
     shard.write_bytes(shard.read_bytes()[:-20])
 
@@ -182,7 +182,7 @@ def test_lines_that_must_not_be_learnt_from_end_the_loop_with_one_message_that_s
     write: Callable[[Path], None], told: str, tmp_path: Path
 ) -> None:
     write(tmp_path / "lines")
-    sound = write_lines(tmp_path / "arriving", sound_lines())
+    sound = write_lines(tmp_path / "arriving", sound_lines(num_train=60, num_held_out=30))
     given = ["--lines", tmp_path / "lines", "--arriving", sound.path, "--runs", tmp_path / "runs"]
     done = run_to_its_end("loop", *given)
     assert done.returncode == 2
@@ -201,7 +201,7 @@ def press_ctrl_c(process: subprocess.Popen[str]) -> None:
 def test_a_loop_that_is_stopped_during_training_ends_at_once_and_leaves_no_process(
     stop: Callable[[subprocess.Popen[str]], None], tmp_path: Path
 ) -> None:
-    lines = write_lines(tmp_path / "lines", sound_lines())
+    lines = write_lines(tmp_path / "lines", sound_lines(num_train=60, num_held_out=30))
     given = ["--lines", lines.path, "--arriving", lines.path, "--runs", tmp_path / "runs"]
     with started("loop", *given, "--budget", "100000") as process:
         read_until(process, "train: epoch 1")
