@@ -3,14 +3,13 @@
 import argparse
 import json
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from htr.errors import QuillflowError, ServiceError, SettingsError
 from pipelines import searching
+from pipelines.children import stop_on_signals
 from pipelines.commit import git_commit
 
 QUIET = {
@@ -27,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 2 a mistake that the message explains."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    signal.signal(signal.SIGTERM, _interrupted)
+    stop_on_signals()
     args = _parser().parse_args(argv)
     try:
         status: int = args.handler(args)
@@ -41,10 +40,6 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     return status
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,10 +4,32 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 PROJECT = Path(__file__).resolve().parent.parent
+_asked = threading.Event()
+
+
+def stop_on_signals() -> None:
+    """Make SIGINT and SIGTERM raise KeyboardInterrupt, and remember that they came.
+
+    Python drops an exception that a signal raises while it collects garbage; what is remembered is not dropped.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        _asked.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def _stop_if_asked() -> None:
+    if _asked.is_set():
+        raise KeyboardInterrupt
 
 
 def run_module(arguments: Sequence[str], on_line: Callable[[str], None], *, stop: signal.Signals) -> int:
@@ -30,6 +52,7 @@ def run_module(arguments: Sequence[str], on_line: Callable[[str], None], *, stop
         assert child.stdout is not None  # noqa: S101 - it was asked for above
         try:
             for line in child.stdout:
+                _stop_if_asked()
                 on_line(line)
         except BaseException:  # Ctrl-C and SIGTERM included: leave nothing running behind
             os.killpg(child.pid, stop)
