@@ -8,7 +8,7 @@ PRESETS names the shapes that were measured (docs/experiments.md); any other Mod
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -84,11 +84,6 @@ class ModelConfig:
         """Return plain values for JSON."""
         lists = {name: list(getattr(self, name)) for name in ("channels", "residual")}
         return {**asdict(self), **lists, "strides": [list(stride) for stride in self.strides]}
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of all fields."""
-        return tuple(f.name for f in fields(cls))
 
 
 PRESETS = {
