@@ -130,10 +130,12 @@ def train_inside(progress: str, arguments: Sequence[str]) -> None:
     """Run ``ketos`` with our clock attached to its trainer."""
     from kraken.ketos import cli
 
+    from benchmarks.peers.lightning_clock import Clock, attach
+
     def cer(metrics: dict[str, float]) -> float | None:
         return 1.0 - float(metrics["val_metric"]) if "val_metric" in metrics else None
 
-    meter.attach_to_lightning(meter.Meter(Path(progress)), lambda batch: len(batch["image"]), cer)
+    attach(Clock(meter.Meter(Path(progress)), lambda batch: len(batch["image"]), cer))
     cli(list(arguments), standalone_mode=True)
 
 

@@ -1,8 +1,8 @@
 """The training clock, inside a peer's process: lines shown, seconds spent on them, validations.
 
 Only the time between training batches counts, validation and saving excluded, and the first batch, in which some
-build their graph; alike for all peers. A framework's callback calls `batch`, `pause` and `validated`; the one for
-Lightning is here because two peers share it. Standard library only.
+build their graph; alike for all peers. A framework's callback calls `batch`, `pause` and `validated`. Standard
+library only.
 """
 
 import json
@@ -73,42 +73,3 @@ def tell(file: Path, state: dict[str, Any]) -> None:
     partial = file.with_name(file.name + ".partial")
     partial.write_text(json.dumps(state), encoding="utf-8")
     partial.replace(file)
-
-
-def attach_to_lightning(meter: Meter, count: Any, cer: Any, *, stop_after_s: float | None = None) -> None:
-    """Give every Lightning trainer of this process our clock as its last callback.
-
-    Args:
-        meter: counts.
-        count: function of a batch that returns its number of lines.
-        cer: function of the trainer's metrics that returns the validation CER, or None.
-        stop_after_s: ask the trainer to stop after so many seconds; it then validates once more and ends.
-    """
-    import lightning.pytorch as pl
-
-    class Clock(pl.Callback):
-        def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, number: int) -> None:
-            meter.resume()
-
-        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, number: int) -> None:
-            meter.batch(count(batch))
-            if stop_after_s is not None and meter.age_s > stop_after_s:
-                trainer.should_stop = True
-
-        def on_validation_start(self, trainer: Any, module: Any) -> None:
-            meter.pause()
-
-        def on_validation_end(self, trainer: Any, module: Any) -> None:
-            meter.validated(cer(trainer.callback_metrics))
-
-        def on_train_end(self, trainer: Any, module: Any) -> None:
-            meter.tell()
-
-    original = pl.Trainer.__init__
-
-    def with_clock(self: Any, *args: Any, **options: Any) -> None:
-        callbacks = options.get("callbacks") or []
-        options["callbacks"] = [*(callbacks if isinstance(callbacks, list) else [callbacks]), Clock()]
-        original(self, *args, **options)
-
-    setattr(pl.Trainer, "__init__", with_clock)  # noqa: B010 - mypy forbids the plain assignment

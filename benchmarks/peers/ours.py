@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers import meter, reading
 from benchmarks.peers.protocol import PROJECT, PeerError, Site, Trained
@@ -52,7 +53,9 @@ class Ours:
         """Return the digest of the library and this file."""
         from benchmarks.peers.fingerprints import of_files
 
-        return of_files(PROJECT / "htr", Path(__file__), Path(meter.__file__), Path(reading.__file__))
+        here = Path(__file__)
+        files = [here, here.with_name("lightning_clock.py"), Path(meter.__file__), Path(reading.__file__)]
+        return of_files(PROJECT / "htr", *files)
 
     def prepare(self, site: Site) -> str:
         """Return the version; there is nothing to install."""
@@ -177,14 +180,19 @@ def _inside() -> list[str]:
 
 def train_inside(progress: str, stop_after_s: float, arguments: Sequence[str]) -> int:
     """Run ``python -m htr train`` with our clock attached to its trainer, asked to stop after so many seconds."""
+    from benchmarks.peers.lightning_clock import Clock, attach
     from htr.__main__ import main
 
-    def cer(metrics: dict[str, float]) -> float | None:
-        return float(metrics["val_cer"]) if "val_cer" in metrics else None
-
-    clock = meter.Meter(Path(progress))
-    meter.attach_to_lightning(clock, lambda batch: len(batch.steps), cer, stop_after_s=stop_after_s)
+    attach(Clock(meter.Meter(Path(progress)), _lines_of, _validation_cer, stop_after_s))
     return main(["train", *arguments])
+
+
+def _lines_of(batch: Any) -> int:
+    return len(batch.steps)
+
+
+def _validation_cer(metrics: Mapping[str, Any]) -> float | None:
+    return float(metrics["val_cer"]) if "val_cer" in metrics else None
 
 
 class OurReader:
