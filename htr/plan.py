@@ -68,14 +68,20 @@ class Plan:
     def epoch(self, number: int) -> list[list[int]]:
         """Return the batches of one epoch, of all devices together.
 
-        Every device gets equally many, since each waits for the others at every step: where they do not divide,
-        the first ones come once more at the end.
+        Every device gets equally many, since each waits for the others at every step; and what they learn from at
+        the same step is about equally wide, so that none waits long. Where lines do not divide, the first ones
+        come once more.
         """
-        batches = plan_epoch(
-            self.widths, batch_size=self.batch_size, seed=self.seed, epoch=number, repeats=self.repeats
+        together = plan_epoch(
+            self.widths,
+            batch_size=self.batch_size * self.ranks,
+            seed=self.seed,
+            epoch=number,
+            repeats=self.repeats,
         )
+        dealt = [rows[rank :: self.ranks] or rows[:1] for rows in together for rank in range(self.ranks)]
         wanted = self.batches_per_epoch * self.ranks
-        return [batches[i % len(batches)] for i in range(wanted)]
+        return [dealt[i % len(dealt)] for i in range(wanted)]
 
 
 def cosine_with_warmup(step: int, *, total: int, warmup_share: float) -> float:
