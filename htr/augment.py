@@ -33,6 +33,25 @@ def augment(line_HW: Line, rng: np.random.Generator, *, strength: float = 1.0) -
     return np.clip(line, 0, 1).astype(np.float32)
 
 
+def mask_spans(line_HW: Line, rng: np.random.Generator, *, share: float) -> Line:
+    """Return a copy with bands of columns wiped to paper, so that letters must be guessed from their neighbours.
+
+    As Park et al. 2019, "SpecAugment", mask time. Each band is a fifth to three fifths of the height wide.
+
+    Args:
+        line_HW: the line.
+        rng: decides everything.
+        share: of the columns that are wiped on average, 0..1.
+    """
+    height, width = line_HW.shape
+    masked = line_HW.copy()
+    for _ in range(rng.poisson(share * width / (0.4 * height))):
+        band = round(rng.uniform(0.2, 0.6) * height)
+        left = int(rng.integers(-band, width))
+        masked[:, max(0, left) : left + band] = 0
+    return masked
+
+
 def _warp(line_HW: Line, rng: np.random.Generator, strength: float) -> Line:
     """Shear, stretch, turn and shift the line, and bend it a little everywhere, in one resampling."""
     height, width = line_HW.shape

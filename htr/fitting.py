@@ -1,20 +1,17 @@
 """The training loop on Lightning: a module in, the best weights in a work folder; one device, or several.
 
 WORK/last.ckpt           Lightning's checkpoint after every epoch: what a killed run resumes from
-WORK/best.safetensors    weights of the epoch with the lowest validation CER
+WORK/best.safetensors    weights of the epoch that is kept so far
 
 Several devices of one machine are processes that Lightning starts; on several machines every process is started
 from outside (torchrun, or Kubeflow's trainer), with the same command. Data order, and so the result, is a function
 of the seed and of how many devices share the work.
 """
 
-import logging
-import math
 import os
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +19,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
-from safetensors.torch import save_file
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from htr.errors import DivergedError
+from htr.keeper import Keeper, OnProgress, quiet
 from htr.module import LineModule
 
-OnProgress = Callable[[int, float, int, dict[str, float]], None]
-"""Called with lines done, lines a second, epoch, and at an epoch's end its metrics."""
 LAUNCHED = ("TORCHELASTIC_RUN_ID", "LOCAL_RANK")
 """Set where somebody else starts the processes: torchrun, or Kubeflow's trainer."""
 
@@ -78,6 +73,18 @@ class Devices:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Which weights are kept."""
+
+    keep_last: bool = False
+    """Of the last epoch, rather than of the one with the lowest validation CER."""
+    patience: int = 20
+    """Epochs without a better validation CER before training stops; no bound where the last epoch is kept."""
+    averaging: float = 0.0
+    """Decay of the moving average of the weights that is judged and kept; 0 keeps the weights themselves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fitted:
     """How a training ended."""
 
@@ -91,71 +98,6 @@ class Fitted:
     """Share of the training time that passed in making batches; 0 where nothing was left to train."""
 
 
-class _Keeper(Callback):
-    """Keeps the best weights on disk and tells how far training is."""
-
-    def __init__(self, folder: Path, num_threads: int, on_progress: OnProgress) -> None:
-        self._folder = folder
-        self._num_threads = num_threads
-        self._on_progress = on_progress
-        self._best_cer = math.inf
-        self._loader_s, self._train_s = 0.0, 0.0
-        self._first_epoch = 0
-        self._began = self._epoch_began = time.monotonic()
-        self._seen = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best_cer": self._best_cer, "loader_s": self._loader_s, "train_s": self._train_s}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._best_cer = state_dict["best_cer"]
-        self._loader_s, self._train_s = state_dict["loader_s"], state_dict["train_s"]
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        torch.set_num_threads(self._num_threads)  # a spawned process begins with all of them
-        _quiet()
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._first_epoch = trainer.current_epoch
-        self._began = time.monotonic()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._epoch_began = time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        assert isinstance(pl_module, LineModule)  # noqa: S101 - tells the type checker
-        self._seen += len(batch.steps) * pl_module.plan.ranks
-        if batch_idx % 8 == 0:
-            self._tell(trainer, pl_module, {})
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, LineModule)  # noqa: S101 - tells the type checker
-        self._train_s += time.monotonic() - self._epoch_began
-        self._loader_s += pl_module.batches.seconds if pl_module.batches is not None else 0.0
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, LineModule)  # noqa: S101 - tells the type checker
-        cer = pl_module.epoch_metrics["val_cer"]
-        if cer < self._best_cer:
-            self._best_cer = cer
-            if trainer.is_global_zero:
-                partial = self._folder / "best.partial"
-                weights = {k: v.detach().cpu().contiguous() for k, v in pl_module.net.state_dict().items()}
-                save_file(weights, partial)
-                partial.replace(self._folder / "best.safetensors")
-        self._tell(trainer, pl_module, pl_module.epoch_metrics)
-
-    def _tell(self, trainer: pl.Trainer, module: LineModule, metrics: dict[str, float]) -> None:
-        if not trainer.is_global_zero:
-            return
-        elapsed = max(1e-6, time.monotonic() - self._began)
-        before = self._first_epoch * module.plan.lines_per_epoch
-        done = min(before + self._seen, module.plan.total_lines)
-        self._on_progress(done, self._seen / elapsed, trainer.current_epoch, metrics)
-
-
 class Fit:
     """One training run in its work folder.
 
@@ -163,21 +105,23 @@ class Fit:
         folder: holds the checkpoint; created when missing.
         module: what to train.
         devices: on what.
+        choice: which weights are kept.
     """
 
-    def __init__(self, folder: Path, module: LineModule, devices: Devices) -> None:
+    def __init__(self, folder: Path, module: LineModule, devices: Devices, choice: Choice) -> None:
         self.folder = folder
         self.best_weights = folder / "best.safetensors"
         self._module = module
         self._devices = devices
+        self._choice = choice
 
-    def run(self, *, clip_norm: float, patience: int, on_progress: OnProgress) -> Fitted | None:
+    def run(self, *, clip_norm: float, on_progress: OnProgress) -> Fitted | None:
         """Train to the end of the plan or until patience ends.
 
         Returns:
             How it ended; None in all but the first of several processes that something else started.
         """
-        _quiet()
+        quiet()
         self.folder.mkdir(parents=True, exist_ok=True)
         last = self.folder / "last.ckpt"
         resumed_at = int(_checkpoint(last)["epoch"]) + 1 if last.is_file() else 0
@@ -191,11 +135,7 @@ class Fit:
                 use_distributed_sampler=False,
                 max_epochs=self._module.plan.epochs,
                 gradient_clip_val=clip_norm,
-                callbacks=[
-                    _Keeper(self.folder, self._devices.num_threads, tell),
-                    EarlyStopping("val_cer", patience=patience, mode="min"),
-                    ModelCheckpoint(self.folder, filename="last", save_top_k=1, enable_version_counter=False),
-                ],
+                callbacks=self._callbacks(tell),
                 reload_dataloaders_every_n_epochs=1,
                 num_sanity_val_steps=0,
                 logger=False,
@@ -215,11 +155,24 @@ class Fit:
             return None
         # Spawned processes took their state with them: what counts is what they wrote.
         end = _checkpoint(last)
-        (kept,) = [state for name, state in end["callbacks"].items() if name.startswith(_Keeper.__qualname__)]
+        (kept,) = [state for name, state in end["callbacks"].items() if name.startswith(Keeper.__qualname__)]
         share = kept["loader_s"] / kept["train_s"] if kept["train_s"] else 0.0
         return Fitted(
             best_cer=kept["best_cer"], epochs=int(end["epoch"]) + 1, resumed_at=resumed_at, loader_share=share
         )
+
+    def _callbacks(self, tell: OnProgress) -> list[Callback]:
+        """Return what watches training; the keeper first, so that it sees the weights that were judged."""
+        choice = self._choice
+        callbacks: list[Callback] = [
+            Keeper(self.folder, self._devices.num_threads, choice.keep_last, tell),
+            ModelCheckpoint(self.folder, filename="last", save_top_k=1, enable_version_counter=False),
+        ]
+        if not choice.keep_last:
+            callbacks.append(EarlyStopping("val_cer", patience=choice.patience, mode="min"))
+        if choice.averaging:
+            callbacks.append(EMAWeightAveraging(decay=choice.averaging))
+        return callbacks
 
     @contextmanager
     def _telling(self, on_progress: OnProgress) -> Iterator[OnProgress]:
@@ -263,11 +216,6 @@ class _Told:
 def _checkpoint(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     return found
-
-
-def _quiet() -> None:
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _computes_with_bf16(accelerator: str) -> bool:

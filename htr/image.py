@@ -19,6 +19,8 @@ LineTensor = npt.NDArray[np.float32]
 
 MAX_PIXELS = 8_000_000
 """A line of more pixels is refused before it is decoded (decompression bombs)."""
+MIN_HEIGHT = 4
+"""Pixels; no letter can be told in fewer, and what comes that small is a broken export."""
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 """What is decoded at all: Pillow's other decoders start programs or fail in ways of their own."""
 PREPROCESSING_VERSION = 1
@@ -53,7 +55,7 @@ def probe(data: bytes) -> tuple[int, int]:
     """Return (width, height) of an encoded image without decoding its pixels.
 
     Raises:
-        ImageError: it is not an image, or too large.
+        ImageError: it is not an image, too large or too small.
     """
     with _open(data) as image:
         return image.size
@@ -63,7 +65,7 @@ def decode(data: bytes) -> Grey:
     """Decode an image to grey: EXIF rotation applied, alpha on white paper, 16-bit and CMYK handled.
 
     Raises:
-        ImageError: empty, undecodable or too large.
+        ImageError: empty, undecodable, too large or too small.
     """
     with _open(data) as image:
         try:
@@ -123,6 +125,11 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError(
             "too_large",
             f"image has {width} x {height} pixels, at most {MAX_PIXELS} are read; cut it into lines",
+        )
+    if height < MIN_HEIGHT:
+        raise ImageError(
+            "too_small",
+            f"image has {width} x {height} pixels, a line is at least {MIN_HEIGHT} high; export it again",
         )
     return image
 

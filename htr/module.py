@@ -35,6 +35,8 @@ class LineModule(pl.LightningModule):
         warmup_share: share of all steps over which the learning rate rises.
         augmentation: strength of the distortions.
         shortcut_weight: of the training-only CTC head past the encoder.
+        masking: share of the columns that are wiped in training.
+        joining: share of the lines that are shown with another one behind them.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class LineModule(pl.LightningModule):
         warmup_share: float,
         augmentation: float,
         shortcut_weight: float,
+        masking: float = 0.0,
+        joining: float = 0.0,
     ) -> None:
         super().__init__()
         self.net = net
@@ -64,6 +68,8 @@ class LineModule(pl.LightningModule):
         self._warmup_share = warmup_share
         self._augmentation = augmentation
         self._shortcut_weight = shortcut_weight
+        self._masking = masking
+        self._joining = joining
         self._errors = ErrorCounts()
         self._train_loss: list[float] = []
         self._val_loss: list[float] = []
@@ -84,6 +90,9 @@ class LineModule(pl.LightningModule):
             seed=self.plan.seed,
             epoch=epoch,
             strength=self._augmentation,
+            masking=self._masking,
+            joining=self._joining,
+            space=None if self._alphabet.missing(" ") else self._alphabet.encode(" ")[0],
             share=(rank, self.plan.ranks),
         )
         return self.batches

@@ -22,6 +22,8 @@ class Plan:
     batches_per_epoch: int
     """On each device."""
     total_lines: int
+    by_pixels: bool = False
+    """Batches of about as many pixels instead of as many lines."""
 
     @classmethod
     def of(
@@ -34,6 +36,7 @@ class Plan:
         seed: int,
         correction_share: float,
         ranks: int = 1,
+        by_pixels: bool = False,
     ) -> "Plan":
         """Spend a budget of lines on whole epochs, or on a part of one where the budget is smaller."""
         num_corrected, num_others = sum(corrected), len(corrected) - sum(corrected)
@@ -53,6 +56,7 @@ class Plan:
             ranks=ranks,
             batches_per_epoch=math.ceil(shown / batch_size / ranks),
             total_lines=epochs * shown,
+            by_pixels=by_pixels,
         )
 
     @property
@@ -78,6 +82,7 @@ class Plan:
             seed=self.seed,
             epoch=number,
             repeats=self.repeats,
+            by_pixels=self.by_pixels,
         )
         dealt = [rows[rank :: self.ranks] or rows[:1] for rows in together for rank in range(self.ranks)]
         wanted = self.batches_per_epoch * self.ranks

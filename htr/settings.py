@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from htr.errors import SettingsError
-from htr.train import TrainConfig
+from htr.train_config import TrainConfig
 
 
 def training_config(settings: Mapping[str, Any]) -> TrainConfig:

@@ -2,7 +2,7 @@
 
     1. decode the lines once; leave out and list what CTC cannot learn
     2. start from nothing, or from a base bundle whose output layer grows by the new characters
-    3. AdamW with warm-up and cosine, gradients clipped, best validation CER kept, early stopping
+    3. AdamW with warm-up and cosine, gradients clipped, best validation CER kept, or the last epoch
     4. export the best weights as a bundle
 
 Everything follows from (dataset, config, base): a run that is killed and started again with the same work folder
@@ -12,7 +12,6 @@ goes on at the last finished epoch and ends as one left alone.
 import hashlib
 import json
 import logging
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -23,82 +22,18 @@ from safetensors.torch import load_file
 
 from htr.alphabet import Alphabet
 from htr.bundle import Bundle, write_bundle
-from htr.errors import DataError, OutputError, SettingsError
+from htr.errors import DataError, OutputError
 from htr.export import bundle_files, load_net
-from htr.fitting import Devices, Fit
+from htr.fitting import Choice, Devices, Fit
 from htr.image import Geometry
 from htr.lines import CORRECTIONS, LinesDataset
-from htr.model import LineNet, ModelConfig
+from htr.model import LineNet
 from htr.module import LineModule
 from htr.plan import Plan
 from htr.store import LineStore, open_store
+from htr.train_config import TrainConfig
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
-    """How to train; together with the dataset and the base it decides the result."""
-
-    seed: int = 1
-    max_lines: int = 20_000
-    """Budget: lines shown to the network, counting every repetition. It sets the number of epochs."""
-    batch_size: int = 8
-    learning_rate: float = 3e-3
-    """Peak, after the warm-up."""
-    weight_decay: float = 1e-2
-    warmup_share: float = 0.1
-    """Share of all steps over which the learning rate rises, 0..1."""
-    clip_norm: float = 5.0
-    """Gradients are scaled down to this norm."""
-    augmentation: float = 1.0
-    """Strength of the distortions; 0 is none."""
-    shortcut_weight: float = 0.5
-    """Weight of the training-only CTC shortcut past the LSTMs; with none, learning starts far later."""
-    patience: int = 20
-    """Epochs without a better validation CER before training stops early."""
-    correction_share: float = 0.4
-    """Share of every epoch that corrected lines shall make up, by repetition, where there are any."""
-    accelerator: str = "auto"
-    """Lightning's: auto, cpu, gpu."""
-    devices: int = 1
-    """Of each machine: GPUs, or on a processor as many processes. Each takes its own batches."""
-    machines: int = 1
-    """With more than one, start this same command on each with torchrun, or let Kubeflow's trainer do it."""
-    precision: str = "auto"
-    """``32``, ``bf16``, or ``auto``: bf16 where the processor or GPU computes with it."""
-    num_threads: int = 1
-    """Processor threads. Two teach about 1.5 times as fast on two idle cores, but several times slower where
-    anything else runs, since every step waits for the slower thread; and last digits depend on their number."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "seed": (0, 2**31),
-            "max_lines": (1, math.inf),
-            "batch_size": (1, 4096),
-            "learning_rate": (1e-9, 1.0),
-            "weight_decay": (0.0, 1.0),
-            "warmup_share": (0.0, 1.0),
-            "clip_norm": (1e-9, math.inf),
-            "augmentation": (0.0, 3.0),
-            "shortcut_weight": (0.0, 100.0),
-            "patience": (1, math.inf),
-            "correction_share": (0.0, 0.95),
-            "devices": (1, 1024),
-            "machines": (1, 1024),
-            "num_threads": (1, 1024),
-        }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if isinstance(value, str) or not low <= value <= high:
-                raise SettingsError(f"training settings: {name} must be within {low}..{high}, got {value!r}")
-        if self.accelerator not in {"auto", "cpu", "gpu"}:
-            raise SettingsError(
-                f"training settings: accelerator must be auto, cpu or gpu, got {self.accelerator!r}"
-            )
-        if self.precision not in {"auto", "32", "bf16"}:
-            raise SettingsError(f"training settings: precision must be auto, 32 or bf16, got {self.precision!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,14 +120,16 @@ def train(
         precision=config.precision,
         num_threads=config.num_threads,
     )
+    corrected = [source == CORRECTIONS for source in train_lines.sources]
     plan = Plan.of(
         train_lines.widths,
-        corrected=[source == CORRECTIONS for source in train_lines.sources],
+        corrected=corrected,
         max_lines=config.max_lines,
         batch_size=config.batch_size,
         seed=config.seed,
         correction_share=config.correction_share,
         ranks=devices.ranks,
+        by_pixels=config.batches_by == "pixels",
     )
     module = LineModule(
         net,
@@ -206,8 +143,12 @@ def train(
         warmup_share=config.warmup_share,
         augmentation=config.augmentation,
         shortcut_weight=config.shortcut_weight,
+        masking=config.masking,
+        joining=config.joining,
     )
-    fit = Fit(work / _key(dataset, config, base), module, devices)
+    keep_last = config.keep == "last" or (config.keep == "auto" and any(corrected))
+    choice = Choice(keep_last=keep_last, patience=config.patience, averaging=config.averaging)
+    fit = Fit(work / _key(dataset, config, base), module, devices, choice)
 
     def told(done: int, rate: float, epoch: int, metrics: dict[str, float]) -> None:
         total = plan.total_lines
@@ -215,7 +156,7 @@ def train(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and workers, which does not apply here
-        fitted = fit.run(clip_norm=config.clip_norm, patience=config.patience, on_progress=told)
+        fitted = fit.run(clip_norm=config.clip_norm, on_progress=told)
     if fitted is None:
         return None
     net.load_state_dict(load_file(fit.best_weights))

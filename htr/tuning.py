@@ -51,6 +51,21 @@ class Tuned:
     """With the decoding that was kept, on the same lines."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The decoding that a search for it found."""
+
+    decoding: Decoding | None
+    """None where best path was not bettered."""
+    files: dict[str, bytes]
+    """Bundle files that it asks."""
+    lines: int
+    """Validation lines that the weights were chosen by."""
+    best_path_cer: float
+    cer: float
+    """With the decoding that was kept, on the same lines."""
+
+
 def tune(
     bundle: Bundle,
     dataset: LinesDataset,
@@ -82,6 +97,36 @@ def tune(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: already there; remove it or choose another folder")
+    found = find_decoding(
+        bundle,
+        dataset,
+        order=order,
+        beam=beam,
+        with_lexicon=with_lexicon,
+        max_lines=max_lines,
+        seed=seed,
+        on_try=on_try,
+    )
+    return Tuned(
+        bundle=_written(bundle, out, found.decoding, found.files, dataset),
+        lines=found.lines,
+        best_path_cer=found.best_path_cer,
+        cer=found.cer,
+    )
+
+
+def find_decoding(
+    bundle: Bundle,
+    dataset: LinesDataset,
+    *,
+    order: int = DEFAULT_ORDER,
+    beam: int = Decoding().beam,
+    with_lexicon: bool = False,
+    max_lines: int = 500,
+    seed: int = 0,
+    on_try: Callable[[Decoding, float], None] = lambda *_: None,
+) -> Found:
+    """Learn a language model and search for its weights; arguments and errors as for `tune`."""
     # The search goes along the line as the network does, from left to right on paper.
     texts = [bundle.alphabet.visual(text) for text in dataset.texts("train")]
     ngram = NGram.fit(texts, order=order)
@@ -97,9 +142,9 @@ def tune(
     found, after = search_weights(lines, alphabet, ngram, lexicon, start=replace(START, beam=beam), on_try=on_try)
     decoding = found if after.edits < before.edits else None
     made = {NGRAM: ngram.to_bytes(), LEXICON: lexicon.to_bytes() if lexicon else b""}
-    files = {name: made[name] for name in (decoding.files() if decoding else ())}
-    return Tuned(
-        bundle=_written(bundle, out, decoding, files, dataset),
+    return Found(
+        decoding=decoding,
+        files={name: made[name] for name in (decoding.files() if decoding else ())},
         lines=len(lines),
         best_path_cer=before.cer,
         cer=min(before.cer, after.cer),

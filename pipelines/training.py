@@ -4,7 +4,8 @@
     2. validate   Great Expectations; errors stop the run, warnings are reported
     3. champion   the bundle that serves today, from the MLflow registry (nothing, the first time)
     4. train      a challenger, from the champion's weights, or the shipped ones where there is no champion
-    5. evaluate   challenger and champion read the same held-out lines; report, calibration, reference profile
+    5. evaluate   the challenger gets its language model; it and the champion read the same held-out lines; report,
+                  calibration, reference profile
     6. gate       stated rules on the report
     7. register   a new version of the registered model, alias ``challenger``
     8. promote    only if the gate said so: aliases ``champion`` and ``previous`` move
@@ -55,6 +56,7 @@ def training(
     tracking_uri: str = "",
     work: str = "",
     start: str = PRETRAINED,
+    tune_lines: int = 200,
     settings: dict = {},  # noqa: B006 - KFP reads defaults from the signature; the body never runs with them
     cer_ceiling: float = 0.5,
     margin: float = 0.01,
@@ -71,7 +73,9 @@ def training(
         work: folder for checkpoints, so that a killed training resumes; "" keeps them with the step's outputs.
         start: bundle that a first training starts from: its folder, ``pretrained`` for the one that ships, "" for
             none. Not used where there is a champion, or where the settings name a network shape.
-        settings: fields of htr.train.TrainConfig that differ from their defaults.
+        tune_lines: validation lines by which a language model of the training texts is weighed; 0 for none, which
+            reads about twice as fast.
+        settings: fields of htr.train_config.TrainConfig that differ from their defaults.
         cer_ceiling: golden CER that a first model must stay below, as a fraction.
         margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
         held_back: share of the corrections kept from training, as a fraction.
@@ -106,6 +110,7 @@ def training(
         challenger=taught.outputs["challenger"],
         champion=today.outputs["bundle"],
         curves=taught.outputs["curves"],
+        tune_lines=tune_lines,
     )
     judged.set_memory_limit("4Gi").set_cpu_limit("2")
 

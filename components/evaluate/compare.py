@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from components.evaluate.report_page import evaluation_page
@@ -14,6 +15,7 @@ from htr.lines import LinesDataset
 from htr.parity import certify
 from htr.recogniser import Recogniser
 from htr.report import build_report
+from htr.tuning import find_decoding
 
 HELD_OUT = ("val", "test", "recent")
 COMPARED = ("test", "recent")
@@ -28,6 +30,7 @@ def compare(
     evaluated: Path,
     report: Path,
     page: Path,
+    tune_lines: int = 0,
 ) -> dict[str, float]:
     """Evaluate a challenger beside the champion.
 
@@ -39,12 +42,42 @@ def compare(
         evaluated: folder for the challenger's bundle with calibration, metrics and reference profile.
         report: file for the report, JSON.
         page: file for the report that people read, HTML.
+        tune_lines: validation lines to weigh a language model of the training texts by; 0 keeps the challenger's
+            own decoding.
 
     Returns:
         Metrics of the challenger on the golden test, and on the recent lines where there are any.
     """
     lines = LinesDataset.open(dataset)
-    bundle = certify(Bundle.open(challenger), lines)
+    with TemporaryDirectory() as folder:
+        bundle = Bundle.open(challenger)
+        if tune_lines:
+            bundle = tuned(bundle, lines, Path(folder) / "tuned", tune_lines)
+        return _compared(bundle, lines, champion, curves, evaluated=evaluated, report=report, page=page)
+
+
+def tuned(bundle: Bundle, lines: LinesDataset, out: Path, tune_lines: int) -> Bundle:
+    """Return the bundle with the decoding that reads validation lines best; by best path where none betters it."""
+    found = find_decoding(bundle, lines, max_lines=tune_lines)
+    kept = "beam search with a language model" if found.decoding else "best path"
+    say(
+        f"evaluate: reads by {kept}, CER {found.cer:.1%} on {found.lines} validation lines "
+        f"({found.best_path_cer:.1%} by best path)"
+    )
+    return amend_bundle(bundle, out, found.files, decoding=found.decoding)
+
+
+def _compared(
+    bundle: Bundle,
+    lines: LinesDataset,
+    champion: Path,
+    curves: Path,
+    *,
+    evaluated: Path,
+    report: Path,
+    page: Path,
+) -> dict[str, float]:
+    bundle = certify(bundle, lines)
     mine = _read("challenger", Recogniser(bundle), lines, HELD_OUT)
     rival = None
     if (champion / MANIFEST).is_file():

@@ -11,6 +11,7 @@ def evaluate(
     challenger: dsl.Input[dsl.Model],
     champion: dsl.Input[dsl.Model],
     curves: dsl.Input[dsl.Artifact],
+    tune_lines: int,
     evaluated: dsl.Output[dsl.Model],
     report: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
@@ -31,6 +32,7 @@ def evaluate(
             evaluated=Path(evaluated.path),
             report=Path(report.path),
             page=Path(page.path),
+            tune_lines=tune_lines,
         )
     for name, value in found.items():
         metrics.log_metric(name, value)

@@ -14,7 +14,8 @@ from htr.bundle import MANIFEST, Bundle
 from htr.lines import LinesDataset
 from htr.pretrained import resolve
 from htr.settings import training_config
-from htr.train import Progress, TrainConfig, train
+from htr.train import Progress, train
+from htr.train_config import TrainConfig
 
 
 def train_recorded(

@@ -18,7 +18,8 @@ from htr.export import load_net
 from htr.image import decode, line_tensor
 from htr.lines import LinesDataset, LinesWriter
 from htr.metrics import ErrorCounts, count_errors
-from htr.train import Progress, TrainConfig, train
+from htr.train import Progress, train
+from htr.train_config import TrainConfig
 from tests.conftest import TINY, make_line
 
 ROOT = Path(__file__).parents[2]

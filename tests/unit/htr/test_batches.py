@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htr.alphabet import Alphabet
-from htr.augment import augment
+from htr.augment import augment, mask_spans
 from htr.batches import EpochBatches, plan_epoch
 from htr.image import Geometry
 from htr.lines import Line, LinesDataset, LinesWriter
@@ -53,6 +53,34 @@ def test_an_epoch_shows_every_line_once_and_depends_on_the_seed_alone(
     assert plan == plan_epoch(widths, batch_size=batch_size, seed=5, epoch=epoch)
 
 
+@given(
+    widths=st.lists(st.integers(10, 2000), min_size=1, max_size=200),
+    batch_size=st.integers(1, 9),
+    epoch=st.integers(0, 3),
+)
+def test_batches_by_pixels_show_every_line_once_in_as_many_batches(
+    widths: list[int], batch_size: int, epoch: int
+) -> None:
+    plan = plan_epoch(widths, batch_size=batch_size, seed=5, epoch=epoch, by_pixels=True)
+    by_lines = plan_epoch(widths, batch_size=batch_size, seed=5, epoch=epoch)
+    assert sorted(i for batch in plan for i in batch) == list(range(len(widths)))
+    assert len(plan) == len(by_lines)
+    assert all(plan)
+
+
+def test_batches_by_pixels_hold_many_short_lines_or_few_long_ones() -> None:
+    widths = [100] * 80 + [400] * 48
+    pixels = {
+        by: [
+            sum(widths[i] for i in batch)
+            for batch in plan_epoch(widths, batch_size=8, seed=1, epoch=0, by_pixels=by)
+        ]
+        for by in (False, True)
+    }
+    assert max(pixels[False]) / min(pixels[False]) == 4
+    assert max(pixels[True]) / min(pixels[True]) < 1.5
+
+
 def test_epochs_and_seeds_differ() -> None:
     plans = [plan_epoch(range(100), batch_size=8, seed=s, epoch=e) for s, e in [(1, 0), (1, 1), (2, 0)]]
     assert plans[0] != plans[1] != plans[2] != plans[0]
@@ -78,6 +106,32 @@ def test_a_distorted_batch_depends_on_seed_and_epoch_alone(lines: LineStore) -> 
 
     np.testing.assert_array_equal(images(1), images(1))
     assert images(1).shape != images(2).shape or not np.array_equal(images(1), images(2))
+
+
+def test_a_joined_line_holds_both_texts_and_both_inks(lines: LineStore) -> None:
+    space = ALPHABET.encode(" ")[0]
+    (plain,) = EpochBatches(lines, [[0]], geometry=GEOMETRY)
+    (joined,) = EpochBatches(lines, [[0]], geometry=GEOMETRY, joining=1.0, space=space)
+    targets, width = joined.targets.tolist(), plain.images.shape[3]
+    first = plain.targets.tolist()
+    assert targets[: len(first) + 1] == [*first, space]
+    assert targets[len(first) + 1 :] in [sample.class_ids for sample in lines]
+    assert int(joined.steps[0]) > int(plain.steps[0])
+    assert joined.images[0, 0, :, : width - 4].equal(plain.images[0, 0, :, : width - 4])
+    (lone,) = EpochBatches(lines, [[0]], geometry=GEOMETRY, joining=1.0)
+    assert lone.targets.equal(plain.targets)  # an alphabet without a space cannot tell where the second one begins
+
+
+def test_masking_wipes_about_its_share_of_the_columns_and_nothing_else() -> None:
+    line = np.full((40, 1000), 0.5, np.float32)
+    wiped = []
+    for seed in range(20):
+        masked = mask_spans(line, np.random.default_rng(seed), share=0.1)
+        columns = (masked == 0).all(axis=0)
+        assert ((masked == 0.5) | columns).all()
+        wiped.append(columns.mean())
+    assert 0.06 < np.mean(wiped) < 0.13
+    assert (line == 0.5).all()
 
 
 def test_distortion_keeps_height_and_range_and_most_of_the_ink() -> None:

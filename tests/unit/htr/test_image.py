@@ -98,7 +98,15 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
     assert caught.value.reason == "too_large"
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 64), (20_000, 8)])
+@pytest.mark.parametrize("size", [(1, 1), (200, 3)])
+def test_an_image_too_low_for_any_letter_is_refused(size: tuple[int, int]) -> None:
+    for read in (probe, decode):
+        with pytest.raises(ImageError) as caught:
+            read(encoded(Image.new("L", size)))
+        assert caught.value.reason == "too_small"
+
+
+@pytest.mark.parametrize("size", [(1, 4), (1, 64), (20_000, 8)])
 def test_extreme_sizes_give_tensors_within_bounds(size: tuple[int, int]) -> None:
     geometry = Geometry()
     tensor = line_tensor(decode(encoded(Image.new("L", size, 200))), geometry)
@@ -126,7 +134,7 @@ def test_flipped_bytes_never_escape_as_another_error(kind: str) -> None:
             assert decode(bytes(data)).ndim == 2
         except ImageError as error:
             reasons.add(error.reason)
-    assert reasons <= {"undecodable", "too_large"}
+    assert reasons <= {"undecodable", "too_large", "too_small"}
 
 
 def test_a_damaged_exif_block_does_not_cost_the_image() -> None:

@@ -70,6 +70,21 @@ def test_every_preset_reads_lines_and_fits_its_geometry(name: str) -> None:
     assert ModelConfig.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_scores_a_line_alike_alone_and_padded(name: str) -> None:
+    torch.manual_seed(0)
+    net = LineNet(PRESETS[name], 30).eval()
+    config, steps = net.config, [5, 16, 9]
+    images = torch.rand(3, 1, config.height, 16 * config.column_step)
+    for row, n in enumerate(steps):
+        images[row, :, :, n * config.column_step :] = 0
+    with torch.no_grad():
+        together = net(images, torch.tensor(steps))
+        for row, n in enumerate(steps):
+            alone = net(images[row : row + 1, :, :, : n * config.column_step])
+            torch.testing.assert_close(together[row, :n], alone[0], atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"height": 15}, {"encoder": "other"}, {"surprise": 1}, {"strides": [[2, 2]]}, {"width": 0}, {"dropout": 1}],

@@ -9,7 +9,7 @@ import pytest
 
 from htr.errors import SettingsError
 from htr.settings import flat, nested, read_settings, setting_names, training_config
-from htr.train import TrainConfig
+from htr.train_config import TrainConfig
 
 
 def test_whole_numbers_survive_kfp_which_makes_floats_of_them() -> None:

@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from htr.bundle import ONNX, WEIGHTS, Bundle, write_bundle
@@ -23,11 +26,12 @@ from htr.evaluate import (
     rates_by,
     recalibrated,
 )
-from htr.lines import LinesDataset, LinesWriter
+from htr.lines import CORRECTIONS, LinesDataset, LinesWriter
 from htr.plan import Plan, cosine_with_warmup
 from htr.recogniser import Recogniser
 from htr.report import build_report, read_report
-from htr.train import Progress, TrainConfig, train
+from htr.train import Progress, train
+from htr.train_config import TrainConfig
 from tests.conftest import TINY, make_line
 
 CONFIG = TrainConfig(max_lines=120, model=TINY, accelerator="cpu")
@@ -104,6 +108,51 @@ def test_a_killed_run_resumes_and_ends_as_one_left_alone(dataset: LinesDataset, 
         torch.testing.assert_close(value, ends[1]["state_dict"][name], atol=1e-6, rtol=0, msg=name)
 
 
+def test_the_last_epoch_is_kept_where_corrected_lines_are_learnt(dataset: LinesDataset, tmp_path: Path) -> None:
+    with LinesWriter(tmp_path / "merged") as writer:
+        for line in dataset.lines():
+            writer.add(line)
+        writer.add(make_line("ten", 99, split="train", source=CORRECTIONS))
+    merged = LinesDataset.open(tmp_path / "merged")
+
+    kept = {}
+    for name, lines, keep in (
+        ("auto", merged, "auto"),
+        ("last", merged, "last"),
+        ("best", merged, "best"),
+        ("without", dataset, "auto"),
+        ("without best", dataset, "best"),
+    ):
+        work = tmp_path / f"w {name}"
+        train(lines, tmp_path / name, replace(CONFIG, max_lines=280, keep=keep), work=work)
+        kept[name] = (tmp_path / name / WEIGHTS).read_bytes()
+        end = torch.load(next(work.glob("*/last.ckpt")), weights_only=True)["state_dict"]
+        weights = load_file(tmp_path / name / WEIGHTS)
+        is_last = all((end[f"net.{n}"].numpy() == value).all() for n, value in weights.items())
+        assert is_last == ("auto" in name or "last" in name), name
+    assert kept["auto"] == kept["last"] != kept["best"]
+    assert kept["without"] == kept["without best"]
+
+
+def test_averaged_weights_are_judged_and_kept_and_survive_a_kill(dataset: LinesDataset, tmp_path: Path) -> None:
+    averaged = replace(CONFIG, averaging=0.9, keep="last")
+    train(dataset, tmp_path / "alone", averaged, work=tmp_path / "w1")
+    train(dataset, tmp_path / "plain", replace(CONFIG, keep="last"), work=tmp_path / "w1")
+
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 2 and not progress.metrics:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        train(dataset, tmp_path / "stopped", averaged, work=tmp_path / "w2", on_progress=stop)
+    resumed = train(dataset, tmp_path / "resumed", averaged, work=tmp_path / "w2")
+    assert resumed.resumed_at_epoch == 2
+    weights = {name: load_file(tmp_path / name / WEIGHTS) for name in ("alone", "plain", "resumed")}
+    for name, value in weights["alone"].items():
+        assert abs(value - weights["resumed"][name]).max() < 1e-6, name
+    assert any(abs(v - weights["plain"][n]).max() > 1e-4 for n, v in weights["alone"].items())
+
+
 def test_a_base_gives_its_geometry_and_keeps_its_alphabet_in_front(dataset: LinesDataset, tmp_path: Path) -> None:
     first = train(dataset, tmp_path / "a", CONFIG, work=tmp_path / "w").bundle
     with LinesWriter(tmp_path / "new") as writer:
@@ -135,6 +184,34 @@ def test_corrected_lines_are_repeated_up_to_their_share() -> None:
     assert plan.epochs == 5
     shown = [i for batch in plan.epoch(0) for i in batch]
     assert sum(i < 10 for i in shown) == len(shown) / 2
+
+
+@given(
+    widths=st.lists(st.integers(16, 900), min_size=1, max_size=150),
+    ranks=st.integers(1, 4),
+    batch_size=st.integers(1, 8),
+)
+def test_devices_get_equally_many_batches_and_every_line_is_shown(
+    widths: list[int], ranks: int, batch_size: int
+) -> None:
+    plan = Plan.of(
+        widths, corrected=[False] * len(widths), max_lines=len(widths),
+        batch_size=batch_size, seed=1, correction_share=0.4, ranks=ranks,
+    )  # fmt: skip
+    batches = plan.epoch(0)
+    assert len(batches) == plan.batches_per_epoch * ranks
+    assert {i for batch in batches for i in batch} == set(range(len(widths)))
+    assert all(0 < len(batch) <= batch_size for batch in batches)
+
+
+def test_devices_learn_from_lines_of_about_one_width_at_a_time() -> None:
+    widths = list(range(100, 900))
+    plan = Plan.of(
+        widths, corrected=[False] * 800, max_lines=800, batch_size=8, seed=1, correction_share=0.4, ranks=2
+    )  # fmt: skip
+    batches = plan.epoch(0)
+    for first, second in zip(batches[::2], batches[1::2], strict=True):
+        assert abs(max(widths[i] for i in first) - max(widths[i] for i in second)) < 20
 
 
 def test_a_budget_below_one_epoch_is_kept() -> None:

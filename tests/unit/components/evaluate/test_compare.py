@@ -14,6 +14,7 @@ from htr.lines import LinesDataset
 from htr.profile import SCHEMA
 from htr.recogniser import Recogniser
 from htr.report import read_report
+from htr.tuning import find_decoding
 from tests.conftest import make_line
 from tests.datasets import write_lines
 from tests.pages import read_offline
@@ -41,12 +42,21 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> LinesDataset:
     return write_lines(tmp_path_factory.mktemp("data") / "lines", [*drawn, broken])
 
 
-def run(out: Path, lines: LinesDataset, challenger: Path, champion: Path) -> Compared:
+def run(out: Path, lines: LinesDataset, challenger: Path, champion: Path, *, tune_lines: int = 0) -> Compared:
     out.mkdir(parents=True, exist_ok=True)
     curves = out / "curves"
     curves.write_text(json.dumps({"epochs": EPOCHS, "lines": {"train": 1, "val": 3}}))
     report, page, evaluated = out / "report", out / "page", out / "evaluated"
-    metrics = compare(lines.path, challenger, champion, curves, evaluated=evaluated, report=report, page=page)
+    metrics = compare(
+        lines.path,
+        challenger,
+        champion,
+        curves,
+        evaluated=evaluated,
+        report=report,
+        page=page,
+        tune_lines=tune_lines,
+    )
     return Compared(
         lines=lines,
         metrics=metrics,
@@ -83,6 +93,21 @@ def test_the_evaluated_bundle_reads_as_before_and_holds_a_reference_of_the_held_
     images = [line.image for line in first.lines.lines("val")]
     texts = [[reading.text for reading in Recogniser(one).read(images)] for one in (bundle, before)]
     assert texts[0] == texts[1]
+
+
+def test_a_challenger_is_given_the_decoding_that_reads_validation_lines_best(
+    lines: LinesDataset, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "champion").mkdir()
+    tuned = run(tmp_path, lines, tiny_bundle, tmp_path / "champion", tune_lines=2)
+    found, bundle = find_decoding(Bundle.open(tiny_bundle), lines, max_lines=2), Bundle.open(tuned.evaluated)
+    assert found.decoding is not None  # an untaught network writes too much: fewer characters are fewer errors
+    assert bundle.decoding == found.decoding
+    readings = Recogniser(bundle).read(line.image for line in lines.lines("val"))
+    told = [line["reading"] for line in tuned.report["lines"] if line["split"] == "val"]
+    assert told == [reading.text for reading in readings]
+    plain = Recogniser.load(tiny_bundle).read(line.image for line in lines.lines("val"))
+    assert told != [reading.text for reading in plain]
 
 
 def test_the_confidences_in_the_report_are_those_that_the_evaluated_bundle_gives(first: Compared) -> None:
