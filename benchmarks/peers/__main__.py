@@ -18,6 +18,7 @@ from benchmarks.peers.calamari import Calamari
 from benchmarks.peers.kraken import Kraken
 from benchmarks.peers.layout import SPLITS, lay_out
 from benchmarks.peers.ours import Ours
+from benchmarks.peers.ours_tuned import OursTuned
 from benchmarks.peers.protocol import PROJECT, Peer, Settings
 from benchmarks.peers.scoring import Difference, difference, errors_of
 from benchmarks.peers.table import build_table, markdown, write_table
@@ -25,7 +26,13 @@ from benchmarks.peers.tesseract import Tesseract
 from htr.errors import OutputError, QuillflowError, SettingsError
 from htr.lines import LinesDataset
 
-PEERS: dict[str, type[Peer]] = {"kraken": Kraken, "calamari": Calamari, "tesseract": Tesseract, "ours": Ours}
+PEERS: dict[str, type[Peer]] = {
+    "kraken": Kraken,
+    "calamari": Calamari,
+    "tesseract": Tesseract,
+    "ours": Ours,
+    "ours+lm": OursTuned,
+}
 INVENTED_LINES = 2400
 
 
@@ -56,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         cpus = cores[-settings.threads :] if cores else None
         bench = Bench(args.out, args.environments, layout, settings, _say, cpus=cpus)
         load = os.getloadavg()[0]
-        results = bench.run([PEERS[name]() for name in args.peers])
+        results = bench.run([_peer(name, settings) for name in args.peers])
         sizes = {split: len(layout.lines[split]) for split in SPLITS}
         differences = _differences(bench, results)
         table = build_table(results, settings, sizes, differences)
@@ -66,6 +73,11 @@ def run(args: argparse.Namespace) -> int:
         for file in files:
             print(f"wrote {file}")
     return 1 if any(result.state == "failed" for result in results) else 0
+
+
+def _peer(name: str, settings: Settings) -> Peer:
+    kind = PEERS[name]
+    return kind(settings.ours) if issubclass(kind, Ours) else kind()
 
 
 def _differences(bench: Bench, results: Sequence[Result]) -> dict[str, Difference]:

@@ -239,16 +239,17 @@ def claim(out: Path, settings: Settings, digest: str) -> None:
         OutputError: it cannot be written.
     """
     file = out / "settings.json"
-    ours = json.loads(json.dumps({"format_version": FORMAT_VERSION, "lines": digest, **asdict(settings)}))
+    asked = json.loads(json.dumps({"format_version": FORMAT_VERSION, "lines": digest, **asdict(settings)}))
+    del asked["ours"]  # of one peer alone: its fingerprint tells its results apart
     if file.is_file():
-        theirs = json.loads(file.read_text(encoding="utf-8"))
-        other = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        there = json.loads(file.read_text(encoding="utf-8"))
+        other = sorted(name for name in asked if asked[name] != there.get(name))
         if other:
             raise SettingsError(
                 f"{out}: holds a bench with another {', '.join(other)}; give the same options, or another --out"
             )
         return
-    write_json(file, ours)
+    write_json(file, asked)
 
 
 def evenly(total: int, most: int) -> list[int]:
