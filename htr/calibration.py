@@ -6,7 +6,7 @@ smoothed as there). Decision record 11 compares it with temperature and isotonic
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -30,19 +30,32 @@ class Calibration:
     length_slope: float | None = None
     """For the log of the number of characters. None, as in bundles that were calibrated before it came: a curve
     over log(-log p) of the best path alone."""
+    search_slope: float | None = None
+    """For the log of the odds against the text among those that a beam search found; never positive. None where no
+    search reads."""
 
-    def confidence(self, *, log_prob: float, best_path: float, num_characters: int) -> float:
+    def confidence(
+        self, *, log_prob: float, best_path: float, num_characters: int, search_log_prob: float | None = None
+    ) -> float:
         """Return the probability, 0..1, that a line is right.
 
         Args:
             log_prob: log-probability of the text, over all its alignments.
             best_path: log-probability of its best alignment alone.
             num_characters: of the text.
+            search_log_prob: log of its share of the scores of all texts that the search found; None without one.
+
+        Raises:
+            ValueError: the curve was fitted on readings of a search, and this one comes from none.
         """
         if self.length_slope is None:
             z = self.slope * math.log(max(_FLOOR, -best_path)) + self.offset
         else:
             z = self.slope * _odds_against(log_prob) + self.length_slope * _length(num_characters) + self.offset
+        if self.search_slope is not None:
+            if search_log_prob is None:
+                raise ValueError("this calibration is for readings of a beam search: search_log_prob is missing")
+            z += self.search_slope * _odds_against(search_log_prob)
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, z))))
 
     def to_dict(self) -> dict[str, float]:
@@ -50,33 +63,59 @@ class Calibration:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def fit(log_probs: Sequence[float], num_characters: Sequence[int], right: Sequence[bool]) -> Calibration:
+def fit(
+    log_probs: Sequence[float],
+    num_characters: Sequence[int],
+    right: Sequence[bool],
+    search_log_probs: Sequence[float] | None = None,
+) -> Calibration:
     """Fit the curve by Newton's method, each step halved until the loss falls.
 
     Args:
         log_probs: log-probability of each text, over all its alignments.
         num_characters: of each text.
         right: whether the line was read without error.
+        search_log_probs: log of each text's share among those that the search found; None where none searched.
     """
     if not log_probs:
-        return Calibration(length_slope=0.0)
-    features = np.array([(_odds_against(p), _length(n)) for p, n in zip(log_probs, num_characters, strict=True)])
+        return Calibration(length_slope=0.0, search_slope=None if search_log_probs is None else 0.0)
+    columns = {
+        "slope": [_odds_against(p) for p in log_probs],
+        "length_slope": [_length(n) for n in num_characters],
+    }
+    if search_log_probs is not None:
+        columns["search_slope"] = [_odds_against(p) for p in search_log_probs]
     num_right, num_wrong = sum(right), len(right) - sum(right)
     # Platt's targets keep the curve finite where every line is right, or none.
     high, low = (num_right + 1) / (num_right + 2), 1 / (num_wrong + 2)
     target = np.where(np.array(right, dtype=bool), high, low)
+    slopes = dict.fromkeys(columns, 0.0)
+    used = list(columns)
+    while found := _slopes({name: columns[name] for name in used}, target):
+        # Odds that would raise the confidence of a less probable text have taught nothing: do without them.
+        turned = [name for name in used if name != "length_slope" and found[name] > 0]
+        if not turned:
+            return Calibration(**{**slopes, **found})
+        used.remove(max(turned, key=lambda name: found[name]))
+        if used == [
+            "length_slope"
+        ]:  # no order to be learnt from these lines: fall back to their share of right ones
+            used = []
+    raise AssertionError("unreachable: without columns there is nothing to turn round")
+
+
+def _slopes(columns: Mapping[str, Sequence[float]], target: Values) -> dict[str, float]:
+    """Return the slope of every column and the ``offset``."""
+    if not columns:
+        share = float(target.mean())
+        return {"offset": math.log(share / (1 - share))}
+    features = np.array(list(columns.values()), dtype=np.float64).T
     middle, spread = features.mean(axis=0), features.std(axis=0)
     spread[spread < _FLOOR] = 1.0
-    slope, length_slope, offset = _logistic((features - middle) / spread, target)
-    if slope > 0:  # no order to be learnt from these lines: fall back to their share of right ones
-        share = float(target.mean())
-        return Calibration(slope=0.0, offset=math.log(share / (1 - share)), length_slope=0.0)
-    slope, length_slope = slope / spread[0], length_slope / spread[1]
-    return Calibration(
-        slope=float(slope),
-        offset=float(offset - slope * middle[0] - length_slope * middle[1]),
-        length_slope=float(length_slope),
-    )
+    *slopes, offset = _logistic((features - middle) / spread, target)
+    slopes = [slope / one for slope, one in zip(slopes, spread, strict=True)]
+    found = dict(zip(columns, map(float, slopes), strict=True))
+    return {**found, "offset": float(offset - sum(s * m for s, m in zip(slopes, middle, strict=True)))}
 
 
 def _logistic(features: Values, target: Values) -> Values:

@@ -39,6 +39,8 @@ class ReadLine:
     """None where the image could not be decoded; the line then counts as read empty, at confidence 0."""
     confidence: float = 0.0
     """Probability that the whole line is right, 0..1; see `recalibrated`."""
+    search_log_prob: float | None = None
+    """Log of the reading's share among the texts that a beam search found; None without one."""
 
     @property
     def right(self) -> bool:
@@ -122,6 +124,7 @@ def evaluate(
                 truth=line.text,
                 reading=reading.text,
                 log_prob=reading.log_prob,
+                search_log_prob=reading.search_log_prob,
                 errors=count_errors(line.text, reading.text),
                 profile=measured,
                 confidence=reading.confidence,
@@ -192,10 +195,12 @@ def character_scores(lines: Iterable[ReadLine]) -> list[CharacterScore]:
 def calibrate(lines: Sequence[ReadLine]) -> Calibration:
     """Fit the confidence curve on lines that training did not see."""
     usable = [line for line in lines if line.profile is not None]
+    searched = [line.search_log_prob for line in usable if line.search_log_prob is not None]
     return fit(
         [line.log_prob for line in usable],
         [len(line.reading) for line in usable],
         [line.right for line in usable],
+        searched if len(searched) == len(usable) > 0 else None,
     )
 
 
@@ -211,7 +216,10 @@ def recalibrated(evaluation: Evaluation, calibration: Calibration) -> Evaluation
         replace(
             line,
             confidence=calibration.confidence(
-                log_prob=line.log_prob, best_path=line.log_prob, num_characters=len(line.reading)
+                log_prob=line.log_prob,
+                best_path=line.log_prob,
+                num_characters=len(line.reading),
+                search_log_prob=line.search_log_prob,
             ),
         )
         if line.profile is not None

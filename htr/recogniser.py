@@ -45,6 +45,9 @@ class Reading:
     log_prob: float = 0.0
     """Log-probability of the text over all its alignments, at most 0, by the network alone, whatever read it: what
     the confidence is computed from."""
+    search_log_prob: float | None = None
+    """Log of the reading's share of the scores of all texts that the beam search kept, at most 0; None without a
+    search."""
     characters: tuple[Character, ...] | None = None
     """One a code point of ``text``, in order; None where they were not asked for."""
     alternatives: tuple[Alternative, ...] = ()
@@ -150,35 +153,42 @@ class Recogniser:
             raise ValueError(f"alternatives must be within 0..{MAX_BEAM}, got {alternatives}")
         log_probs_TK = self.log_probs(grey)
         path = best_path(log_probs_TK)
-        found = self._found(log_probs_TK, path, alternatives)
+        found, search_log_prob = self._found(log_probs_TK, path, alternatives)
         text, log_prob = self._text(found[0]), text_log_prob(log_probs_TK, found[0].class_ids)
         reading = Reading(
             text=text,
             confidence=self.bundle.calibration.confidence(
-                log_prob=log_prob, best_path=path.log_prob, num_characters=len(text)
+                log_prob=log_prob,
+                best_path=path.log_prob,
+                num_characters=len(text),
+                search_log_prob=search_log_prob,
             ),
             log_prob=log_prob,
+            search_log_prob=search_log_prob,
             characters=self._characters(grey, log_probs_TK, found[0]) if characters else None,
             alternatives=self._alternatives(found, alternatives),
         )
         return reading, path, log_probs_TK
 
-    def _found(self, log_probs_TK: Scores, path: BestPath, alternatives: int) -> list[Hypothesis]:
-        """Return the reading, and after it what else the line may hold if that was asked for."""
+    def _found(
+        self, log_probs_TK: Scores, path: BestPath, alternatives: int
+    ) -> tuple[list[Hypothesis], float | None]:
+        """Return the reading, what else the line may hold if that was asked for, and the reading's share."""
         decoding = self.bundle.decoding
-        if decoding is not None and alternatives <= decoding.beam:
-            return self._search.search(log_probs_TK)
         if decoding is not None:  # a wider beam for the alternatives must not change the reading
-            first = self._search.search(log_probs_TK)[0]
+            found = self._search.search(log_probs_TK)
+            first, search_log_prob = found[0], _share(found)
+            if alternatives <= decoding.beam:
+                return found, search_log_prob
         else:
             score = path.log_prob
-            first = Hypothesis(class_ids=tuple(path.class_ids), log_prob=score, score=score)
+            first, search_log_prob = Hypothesis(class_ids=tuple(path.class_ids), log_prob=score, score=score), None
         if not alternatives:
-            return [first]
+            return [first], search_log_prob
         wide = replace(decoding or Decoding(), beam=max(alternatives, Decoding().beam))
         others = self._beam_search(wide).search(log_probs_TK)
         same = [one for one in others if one.class_ids == first.class_ids] or [first]
-        return [same[0], *(one for one in others if one.class_ids != first.class_ids)]
+        return [same[0], *(one for one in others if one.class_ids != first.class_ids)], search_log_prob
 
     def _alternatives(self, found: list[Hypothesis], most: int) -> tuple[Alternative, ...]:
         """Return the first few different texts; class ids that normalise to the same text are one."""
@@ -211,3 +221,8 @@ class Recogniser:
 
     def _beam_search(self, decoding: Decoding) -> BeamSearch:
         return BeamSearch(self.bundle.alphabet, decoding, ngram=self._ngram, lexicon=self._lexicon)
+
+
+def _share(found: list[Hypothesis]) -> float:
+    """Return the log of the first one's share of all their scores."""
+    return min(0.0, found[0].score - float(np.logaddexp.reduce([one.score for one in found])))

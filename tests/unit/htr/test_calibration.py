@@ -31,6 +31,35 @@ def test_a_less_probable_text_is_never_more_trusted() -> None:
     assert values == sorted(values, reverse=True)
 
 
+def test_what_the_search_is_sure_of_counts_too() -> None:
+    rng = np.random.default_rng(0)
+    log_probs, searched = (-np.exp(rng.uniform(-4, 3, 3000)) for _ in range(2))
+    against, doubted = (np.log(-np.expm1(p)) - p for p in (log_probs, searched))
+    chance = 1 / (1 + np.exp(0.5 * against + 1.5 * doubted - 1))
+    right = (rng.random(3000) < chance).tolist()
+    lengths = [10] * 3000
+    curve = fit(log_probs.tolist(), lengths, right, searched.tolist())
+    assert curve.search_slope == pytest.approx(-1.5, abs=0.15)
+    found = [
+        curve.confidence(log_prob=p, best_path=p, num_characters=10, search_log_prob=s)
+        for p, s in zip(log_probs, searched, strict=True)
+    ]
+    assert np.abs(np.array(found) - chance).mean() < 0.03
+    with pytest.raises(ValueError, match="search_log_prob is missing"):
+        curve.confidence(log_prob=-1.0, best_path=-1.0, num_characters=10)
+
+
+def test_odds_that_point_the_wrong_way_are_left_out() -> None:
+    good, bad = [-0.1, -1.0, -5.0, -20.0] * 10, [-20.0, -5.0, -1.0, -0.1] * 10
+    right = [True, True, False, False] * 10
+    curve = fit(good, [10] * 40, right, bad)
+    assert curve.slope < 0
+    assert curve.search_slope == 0
+    other = fit(bad, [10] * 40, right, good)
+    assert other.slope == 0
+    assert other.search_slope == pytest.approx(curve.slope)
+
+
 @pytest.mark.parametrize("right", [[True] * 20, [False] * 20])
 def test_lines_that_are_all_right_or_all_wrong_stay_short_of_certainty(right: list[bool]) -> None:
     curve = fit([-1.0] * 20, [10] * 20, right)
