@@ -16,6 +16,7 @@ from tests.datasets import sound_lines, write_lines
 from tests.servers import ROOT
 from tests.unit.htr.importers.test_corrections import Desk, picture
 
+FEATURES = [{"name": "slant", "drifted": True}]
 FIRST_STEP = """
 import sys
 from kfp import dsl
@@ -92,9 +93,9 @@ def test_retrain_counts_the_imported_lines_and_hands_them_to_the_pipelines_inges
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     verdict = {"format_version": 1, "state": "drift", "rows": 150, "rows_wanting": 0, "reference_rows": 300}
-    more = {"min_rows": 100, "alpha": 0.01, "since": None, "until": None, "features": []}
+    more = {"min_rows": 100, "alpha": 0.01, "since": None, "until": None}
     digest = Bundle.open(tiny_bundle).digest
-    Path("drift.json").write_text(json.dumps({**verdict, **more, "bundle_digest": digest}))
+    Path("drift.json").write_text(json.dumps({**verdict, **more, "bundle_digest": digest, "features": FEATURES}))
     write_lines(tmp_path / "base", sound_lines())
     asked = ["retrain", "--verdict", "drift.json", "--bundle", str(tiny_bundle), "--state", "state"]
     asked += ["--local-root", "runs", "-p", "lines=base", "--min-corrections", "3", "--corrections"]
