@@ -9,7 +9,7 @@ import orjson
 
 from htr.alphabet import normalise
 from htr.correction_store import image_digest
-from htr.corrections import Correction, Withdrawal
+from htr.corrections import CHOSEN_BY, READING, Correction, Withdrawal
 from htr.errors import ImageError
 from htr.image import decode
 from serving.protocol import Limits, RequestError, check_pixels, image_refused, images_from_v1
@@ -51,6 +51,25 @@ def withdrawal_from_json(payload: Mapping[str, Any], *, time: datetime) -> Withd
         RequestError: a field is missing, unknown or wrong; the reason names it.
     """
     return _made(Withdrawal, _values(payload, Withdrawal, time=time))
+
+
+def body_schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of each body, by ``correction`` and ``withdrawal``."""
+    image = {"type": "object", "properties": {"b64": {"type": "string"}}, "required": ["b64"]}
+    correction = _schema(Correction, ours={"time", "image_digest"})
+    correction["properties"] |= {"image": image, "chosen_by": {"enum": list(CHOSEN_BY), "default": READING}}
+    correction["required"].append("image")
+    return {"correction": correction, "withdrawal": _schema(Withdrawal, ours={"time"})}
+
+
+def _schema(kind: type, *, ours: set[str]) -> dict[str, Any]:
+    sent = [field for field in fields(kind) if field.name not in ours]
+    return {
+        "type": "object",
+        "properties": {one.name: {"type": "integer" if one.type is int else "string"} for one in sent},
+        "required": [one.name for one in sent if one.default is MISSING],
+        "additionalProperties": False,
+    }
 
 
 def object_from_json(body: bytes) -> dict[str, Any]:

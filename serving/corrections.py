@@ -27,7 +27,12 @@ from starlette.requests import Request
 
 from htr.correction_store import CorrectionStore, Stored
 from htr.errors import ConflictError, DataError, MissingError, OutputError
-from serving.correction_protocol import correction_from_json, object_from_json, withdrawal_from_json
+from serving.correction_protocol import (
+    body_schemas,
+    correction_from_json,
+    object_from_json,
+    withdrawal_from_json,
+)
 from serving.protocol import Limits, RequestError
 
 logger = logging.getLogger(__name__)
@@ -131,9 +136,37 @@ def mount(app: FastAPI, store: CorrectionStore, *, limits: Limits, clock: Callab
         clock: stamps corrections; UTC.
     """
     corrections = Corrections(store, limits=limits, clock=clock)
-    app.add_api_route(PATH, corrections.add, methods=["POST"])
-    app.add_api_route(PATH, corrections.show, methods=["GET"])
-    app.add_api_route(f"{PATH}/withdraw", corrections.withdraw, methods=["POST"])
+    bodies = {
+        name: {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+        for name, schema in body_schemas().items()
+    }
+    app.add_api_route(
+        PATH,
+        corrections.add,
+        methods=["POST"],
+        summary="Store what a line really says",
+        responses={201: {"description": "Stored."}, 200: {"description": "Stored before."}},
+        openapi_extra=bodies["correction"],
+    )
+    app.add_api_route(
+        f"{PATH}/withdraw",
+        corrections.withdraw,
+        methods=["POST"],
+        summary="Keep a correction from being learnt from",
+        openapi_extra=bodies["withdrawal"],
+    )
+    whole = {"type": "integer", "minimum": 0}
+    asked = [
+        {"name": "start", "in": "query", "schema": {**whole, "default": 0}},
+        {"name": "limit", "in": "query", "schema": {**whole, "default": 100, "maximum": MOST_LISTED}},
+    ]
+    app.add_api_route(
+        PATH,
+        corrections.show,
+        methods=["GET"],
+        summary="List corrections, oldest first, without images",
+        openapi_extra={"parameters": asked},
+    )
 
 
 def _whole_number(request: Request, name: str, *, default: int, most: int = 2**31) -> int:

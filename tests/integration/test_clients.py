@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, InferResponse, RESTConfig
 
 from htr.recogniser import Reading, Recogniser
 from tests.conftest import line_png
@@ -38,6 +38,11 @@ def check(texts: Any, confidences: Any, readings: list[Reading]) -> None:
     assert list(confidences) == pytest.approx([reading.confidence for reading in readings])
 
 
+def columns(answer: InferResponse) -> tuple[Any, Any]:
+    found = {output.name: output.as_numpy() for output in answer.outputs}
+    return found["text"], found["confidence"]
+
+
 def kserve_v1(server: RunningServer) -> tuple[Any, Any]:
     async def ask() -> Any:
         async with InferenceRESTClient(RESTConfig(protocol="v1")) as client:
@@ -61,8 +66,7 @@ def kserve_v2(server: RunningServer, *, binary: bool) -> tuple[Any, Any]:
             assert await client.is_model_ready(server.url, "htr")
             return await client.infer(server.url, InferRequest("htr", [tensor]), model_name="htr")
 
-    text, confidence = asyncio.run(ask()).outputs
-    return text.as_numpy(), confidence.as_numpy()
+    return columns(asyncio.run(ask()))
 
 
 def kserve_grpc(server: RunningServer) -> tuple[Any, Any]:
@@ -73,8 +77,7 @@ def kserve_grpc(server: RunningServer) -> tuple[Any, Any]:
             assert await client.is_model_ready("htr")
             return await client.infer(InferRequest("htr", [InferInput("image", [3], "BYTES", data=IMAGES)]))
 
-    text, confidence = asyncio.run(ask()).outputs
-    return text.as_numpy(), confidence.as_numpy()
+    return columns(asyncio.run(ask()))
 
 
 @pytest.mark.parametrize(

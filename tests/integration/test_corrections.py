@@ -33,6 +33,7 @@ from tests.conftest import line_png
 from tests.servers import RunningServer, model_server, refused_start
 
 PATH = "/v1/corrections"
+OPTIONAL = ("chosen_by", "line", "writer", "page", "language", "request_id", "position")
 IMAGES = [line_png("first line"), line_png("the second one", seed=2)]
 
 
@@ -303,6 +304,18 @@ def test_a_killed_server_keeps_what_it_acknowledged_and_the_next_one_goes_on(
         assert server.stop() == 0
     import_corrections(folder, tmp_path / "lines")
     assert [line.text for line in LinesDataset.open(tmp_path / "lines").lines()] == ["after"]  # of one image
+
+
+def test_the_servers_own_description_says_what_a_correction_holds(site: Site) -> None:
+    paths = site.http.get("/openapi.json").json()["paths"]
+    content = paths[PATH]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(content["required"]) == set(body("any"))
+    assert set(content["properties"]) == {*body("any"), *OPTIONAL}
+    assert [one["name"] for one in paths[PATH]["get"]["parameters"]] == ["start", "limit"]
+    required = paths[f"{PATH}/withdraw"]["post"]["requestBody"]["content"]["application/json"]["schema"][
+        "required"
+    ]
+    assert required == ["id", "author"]
 
 
 def test_without_the_option_nothing_is_taken_and_a_folder_that_cannot_be_is_refused(
