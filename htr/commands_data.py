@@ -13,9 +13,10 @@ from typing import TextIO
 
 from htr.direction import is_recoverable, is_right_to_left
 from htr.errors import SettingsError
+from htr.importers.corrections import import_corrections
 from htr.importers.manifest import import_manifest
 from htr.importers.names_csv import BY_HASH, import_names_csv
-from htr.lines import SPLITS, DatasetInfo, LinesDataset
+from htr.lines import ASKED_FOR, CORRECTIONS, SPLITS, DatasetInfo, LinesDataset
 
 Say = Callable[[str], None]
 Handler = Callable[[argparse.Namespace, Say], int]
@@ -62,6 +63,16 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     _add_limit(names)
     names.set_defaults(handler=run_names_csv)
 
+    corrections = layouts.add_parser(
+        "corrections",
+        help="the folder in which the server keeps what people corrected",
+        description="Import a store of corrections, to train on. The last correction of a line counts; those that "
+        "were withdrawn are left out.",
+    )
+    corrections.add_argument("store", type=Path, metavar="STORE", help="what the server got as --corrections")
+    _add_out(corrections)
+    corrections.set_defaults(handler=run_corrections)
+
     synth = subparsers.add_parser(
         "synth",
         help="invent writers and let them write a lines dataset",
@@ -98,6 +109,20 @@ def run_names_csv(args: argparse.Namespace, say: Say) -> int:
         args.table, args.out, images=args.images, split=args.split, limit=args.limit, progress=Progress("rows")
     )
     _report(info, args.out, say)
+    return 0
+
+
+def run_corrections(args: argparse.Namespace, say: Say) -> int:
+    """Handle ``import corrections``."""
+    info = import_corrections(args.store, args.out, progress=Progress("corrections"))
+    _report(info, args.out, say, wanted=("train",))
+    asked, sampled = (info.counts["source"].get(source, 0) for source in (ASKED_FOR, CORRECTIONS))
+    say(f"chosen by what the model read: {asked}, only learnt from; as a sample: {sampled}, a share is held back")
+    if not sampled:
+        say(
+            "note: without a sample a new model cannot be judged on today's hands: check some lines whatever the "
+            "model reads there, and send them with chosen_by sample; see docs/corrections.md"
+        )
     return 0
 
 
@@ -156,7 +181,7 @@ class Progress:
         self._stream.flush()
 
 
-def _report(info: DatasetInfo, out: Path, say: Say) -> None:
+def _report(info: DatasetInfo, out: Path, say: Say, wanted: tuple[str, ...] = ("train", "val", "test")) -> None:
     counts = info.counts["split"]
     splits = ", ".join(f"{split} {counts[split]}" for split in SPLITS if split in counts)
     say(f"kept {info.num_lines} lines: {splits}")
@@ -166,7 +191,7 @@ def _report(info: DatasetInfo, out: Path, say: Say) -> None:
         say(f"quarantined {sum(quarantined.values())} rows: {reasons}; listed in {out / 'quarantine.csv'}")
     else:
         say("quarantined 0 rows")
-    empty = [split for split in ("train", "val", "test") if not counts.get(split)]
+    empty = [split for split in wanted if not counts.get(split)]
     if empty:
         say(
             f"note: no line in split {' and '.join(empty)}, which training needs: "

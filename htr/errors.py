@@ -2,8 +2,10 @@
 
     QuillflowError            what was wrong, where, and what to do: fit to be shown to a user as it is
     |-- DataError             a table, dataset or transcription cannot be used as it stands
+    |   |-- ConflictError     an id stands for something else already
     |   |-- DivergedError     a training came to numbers that are none
-    |   `-- ImageError        one image cannot be read as a line
+    |   |-- ImageError        one image cannot be read as a line
+    |   `-- MissingError      nothing goes by the id that was given
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
     |-- SettingsError         an option or a combination of options makes no sense
     |-- OutputError           a result cannot be written where it was asked for
@@ -15,9 +17,11 @@ A command prints the message after ``error:`` and exits with 2; a traceback mean
 
 __all__ = [
     "BundleError",
+    "ConflictError",
     "DataError",
     "DivergedError",
     "ImageError",
+    "MissingError",
     "OutputError",
     "QuillflowError",
     "ServiceError",
@@ -34,6 +38,10 @@ class DataError(QuillflowError):
     """A table, dataset or transcription cannot be used as it stands."""
 
 
+class ConflictError(DataError):
+    """An id stands for something else already; what was there first stays."""
+
+
 class DivergedError(DataError):
     """A training came to numbers that are none; with other settings the same lines may do."""
 
@@ -48,6 +56,10 @@ class ImageError(DataError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class MissingError(DataError):
+    """Nothing goes by the id that was given."""
 
 
 class BundleError(QuillflowError):

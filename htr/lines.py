@@ -34,6 +34,9 @@ SPLITS = ("train", "val", "test", "recent")
 CORRECTIONS = "corrections"
 """Source of lines that people corrected after the model had read them."""
 
+ASKED_FOR = "corrections asked for"
+"""Source of those that people looked at because of what the model read: learnt from, never held back."""
+
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from htr.correction_store import CorrectionStore
 from htr.errors import QuillflowError, SettingsError
 from serving.addresses import Addresses, check_port
 from serving.champion import ModelUri, Registry
@@ -57,11 +58,16 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     if options.log_dir is not None:
         log = PredictionLog(options.log_dir)
         closing.callback(log.close)
+    corrections = None
+    if options.corrections is not None:
+        corrections = CorrectionStore(options.corrections)
+        corrections.prepare()
     serve = _model(options, closing)
 
     from kserve.model_server import app
     from kserve.model_server import parser as kserve_parser
 
+    from serving.corrections import mount
     from serving.guard import ClientFaults, install
     from serving.predictor import LineReader
     from serving.protocol import Limits
@@ -77,6 +83,8 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
 
     limits = Limits()
     install(app, limits)
+    if corrections is not None:
+        mount(app, corrections, limits=limits, clock=lambda: datetime.now(UTC))
     logging.getLogger("kserve").addFilter(ClientFaults())
     pool = ThreadPoolExecutor(options.threads, thread_name_prefix="reader")
     closing.callback(pool.shutdown)
@@ -134,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--log-dir", type=Path, metavar="DIR", help="where the prediction log goes (default: none)"
+    )
+    parser.add_argument(
+        "--corrections", type=Path, metavar="DIR", help="take corrections, and keep them there (default: refused)"
     )
     parser.add_argument(
         "--threads",

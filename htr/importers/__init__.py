@@ -2,6 +2,7 @@
 
     manifest.py    any table of file_name and text, with images in folders or tars beside it
     names_csv.py   the Kaggle names layout: FILENAME and IDENTITY, with images in folders below the table
+    corrections.py the store that the server keeps of what people corrected
 
     tables.py      reading CSV tables, strictly
     images.py      finding a row's image, and making sure that it decodes

@@ -89,6 +89,7 @@ def _remedy(refused: Counter[str]) -> str:
         "outside_folder": "give file names relative to the table's folder, without '..'",
         "no_text": "fill in the transcriptions",
         "bad_split": "name the splits train, val or test",
+        "withdrawn": "every correction was withdrawn; correct some lines anew",
         "extra_cells": "put texts that hold the separator in quotation marks",
     }
     worst = refused.most_common(1)[0][0] if refused else ""

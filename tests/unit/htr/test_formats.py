@@ -20,6 +20,7 @@ import pytest
 
 import components.gate.rules as gate
 import htr.bundle
+import htr.corrections
 import htr.lines
 import htr.prediction_log
 import htr.profile
@@ -29,6 +30,8 @@ import monitoring.verdict
 from htr.alphabet import Alphabet
 from htr.bundle import INT8, MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, Parity, write_bundle
 from htr.calibration import Calibration
+from htr.correction_store import LOG, CorrectionStore, Stored, image_digest
+from htr.corrections import SAMPLE, Correction, Withdrawal
 from htr.decoding import LEXICON, NGRAM, Decoding
 from htr.errors import QuillflowError
 from htr.evaluate import Evaluation, ReadLine, profile_table
@@ -134,6 +137,28 @@ def write_a_verdict(path: Path) -> None:
     write_verdict(verdict, path, page=None)
 
 
+def a_correction(name: str, **known: Any) -> Correction:
+    model = {"model_version": "3", "bundle_digest": "sha256:" + "b" * 64}
+    text = {"old_text": f"zoe {name}", "new_text": f"Zoé {name}", "image_digest": image_digest(name.encode())}
+    return Correction(id=name, time=NOON, author="Ada", **model, **text, **known)
+
+
+CORRECTIONS = (
+    a_correction("a"),
+    a_correction(
+        "b", chosen_by=SAMPLE, line="p1/2", writer="w1", page="p1", language="fra", request_id="r1", position=2
+    ),
+)
+WITHDRAWAL = Withdrawal(id="a", time=NOON, author="Bo", reason="wrong line")
+
+
+def write_corrections(path: Path) -> None:
+    store = CorrectionStore(path)
+    for one in CORRECTIONS:
+        store.add(one, one.id.encode())
+    store.withdraw(WITHDRAWAL)
+
+
 def write_decisions(path: Path) -> None:
     times = {"since": NOON.isoformat(), "until": None}
     verdict = {"state": "drift", "rows": 150, **times, "bundle_digest": "sha256:b", "drifted": ["slant"]}
@@ -189,6 +214,13 @@ FORMATS = {
         write_decisions,
         lambda path: DecisionLog(path).read(),
         "decisions.jsonl",
+    ),
+    "corrections": _format(
+        "corrections",
+        htr.corrections.FORMAT_VERSION,
+        write_corrections,
+        lambda path: CorrectionStore(path).read(),
+        LOG,
     ),
 }
 
@@ -362,6 +394,15 @@ def test_the_golden_decisions_read_as_they_were_written() -> None:
     last = history.last_training("k" * 64)
     assert last is not None
     assert (last.time, last.run_id, last.verdict["drifted"]) == (NOON, "r1", ["slant"])
+
+
+def test_the_golden_corrections_read_as_they_were_written() -> None:
+    golden = FORMATS["corrections"].golden
+    found, count = CorrectionStore(golden).read()
+    assert count == 2
+    assert found == [Stored(CORRECTIONS[0], WITHDRAWAL), Stored(CORRECTIONS[1], None)]
+    files = [CorrectionStore(golden).image_file(one.correction) for one in found]
+    assert [file.read_bytes() for file in files] == [b"a", b"b"]
 
 
 def _write_missing() -> None:

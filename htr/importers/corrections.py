@@ -1,0 +1,111 @@
+"""A store of corrections in, a lines dataset out: of each line the last word that was not withdrawn.
+
+Every correction is kept or quarantined with a reason: ``withdrawn``, ``superseded`` by a later one, or what is
+wrong with its image. Two corrections are about one line when the image is the same, or page and name of the line.
+
+A line goes by the image that was corrected first, and was chosen as that correction says, even if it was
+withdrawn: whether the line may judge a model follows from these two, and so never changes as more arrive.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from htr.correction_store import CorrectionStore, Stored, image_digest
+from htr.corrections import SAMPLE, Correction
+from htr.errors import DataError
+from htr.importers.images import checked, read_file
+from htr.importers.rows import Progress, RowRejected, write_rows
+from htr.lines import ASKED_FOR, CORRECTIONS, DatasetInfo, Line
+
+
+def import_corrections(folder: Path, out: Path, *, progress: Progress | None = None) -> DatasetInfo:
+    """Import a store; all lines are of split ``train``, and ingest holds back those of source CORRECTIONS.
+
+    Args:
+        folder: of the store.
+        out: the folder to create.
+        progress: called with corrections done and corrections in all.
+
+    Raises:
+        DataError: there is no store, it is damaged or of another version, or nothing in it can be used; nothing is
+            written then.
+        OutputError: the folder is there already or cannot be written.
+    """
+    store = CorrectionStore(folder)
+    stored, count = store.read()
+    if not count:
+        raise DataError(f"{folder}: no corrections there; give the folder that the server got as --corrections")
+    return write_rows(
+        _rows(stored),
+        out,
+        origin=folder,
+        total=count,
+        name_of=lambda row: row.correction.id,
+        to_line=lambda row: _line(row, store),
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    correction: Correction
+    first: Correction
+    """The first one about the same line."""
+    left_out: str
+    """Why it is left out; "" where it is not."""
+
+
+def _rows(stored: list[Stored]) -> Iterator[_Row]:
+    firsts = _firsts([one.correction for one in stored])
+    last = {first: at for at, first in enumerate(firsts) if stored[at].withdrawal is None}
+    for at, (one, first) in enumerate(zip(stored, firsts, strict=True)):
+        left_out = "withdrawn" if one.withdrawal else "" if last[first] == at else "superseded"
+        yield _Row(one.correction, stored[first].correction, left_out)
+
+
+def _firsts(corrections: list[Correction]) -> list[int]:
+    """Return for each correction the place of the first one about the same line."""
+    roots: dict[tuple[str, ...], tuple[str, ...]] = {}
+    places: dict[tuple[str, ...], int] = {}
+
+    def root(key: tuple[str, ...]) -> tuple[str, ...]:
+        while roots.setdefault(key, key) != key:
+            key = roots[key]
+        return key
+
+    for at, one in enumerate(corrections):
+        keys = [root(key) for key in _keys(one)]
+        oldest = min(keys, key=lambda key: places.setdefault(key, at))
+        for key in keys:
+            roots[key] = oldest
+    return [places[root(_keys(one)[0])] for one in corrections]
+
+
+def _keys(correction: Correction) -> list[tuple[str, ...]]:
+    image = ("image", correction.image_digest)
+    return [image, ("line", correction.page, correction.line)] if correction.line else [image]
+
+
+def _line(row: _Row, store: CorrectionStore) -> Line:
+    if row.left_out:
+        raise RowRejected(row.left_out, f"by {row.correction.author}: {row.correction.new_text!r}")
+    file = store.image_file(row.correction)
+    data = read_file(file)
+    if data is None:
+        raise RowRejected("no_image", f"{file} is not there")
+    if image_digest(data) != row.correction.image_digest:
+        raise RowRejected("altered_image", f"{file} is not what was stored")
+    image = checked(data)
+    return Line(
+        id=row.first.image_digest.removeprefix("sha256:"),
+        image=image.data,
+        text=row.correction.new_text,
+        writer=row.correction.writer,
+        page=row.correction.page,
+        language=row.correction.language,
+        source=CORRECTIONS if row.first.chosen_by == SAMPLE else ASKED_FOR,
+        split="train",
+        width=image.width,
+        height=image.height,
+    )
