@@ -11,6 +11,11 @@ from serving.openapi_schemas import SCHEMAS, payload_schemas
 
 PREDICT = "/v1/models/{model_name}:predict"
 INFER = "/v2/models/{model_name}/infer"
+_NOT_OFFERED = (
+    "/v1/models/{model_name}:explain",
+    "/v2/models/{model_name}/versions/{model_version}/ready",
+)
+"""Routes of KServe's that answer 501: there is no explainer, and one version at a time."""
 _ERRORS = {
     "400": "The payload, or one of its images, cannot be read; nothing of it was.",
     "401": "The server wants a token.",
@@ -42,7 +47,8 @@ def describe(app: FastAPI, *, model_name: str, limits: Limits, with_token: bool)
         routes=app.routes,
     )
     paths = document["paths"]
-    paths.pop("/v1/models/{model_name}:explain", None)  # there is no explainer
+    for path in _NOT_OFFERED:
+        paths.pop(path, None)
     for path, operations in paths.items():
         for method, operation in operations.items():
             _correct(operation, path, method, model_name)
