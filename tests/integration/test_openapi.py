@@ -18,7 +18,7 @@ from tests.servers import RunningServer, model_server
 
 IMAGES = [line_png("one"), line_png("another line", seed=2), line_png("low", height=16, seed=3)]
 schemathesis.openapi.format("byte", st.sampled_from([base64.b64encode(image).decode() for image in IMAGES]))
-TRIES = settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+TRIES = settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
