@@ -118,8 +118,8 @@ def test_what_a_decoder_says_stays_inside() -> None:
 
 def test_every_reason_for_a_refusal_is_a_verdict() -> None:
     too_low = encoded(Image.new("L", (50, 2)))
-    bomb = encoded(Image.new("1", (60_000, 20_000)))
-    for data in (b"", b"?", b"%PDF", too_low, bomb):
+    large = encoded(Image.new("1", (4000, 2001)))
+    for data in (b"", b"?", b"%PDF", too_low, large):
         with pytest.raises(ImageError) as refused:
             decode(data)
         assert Verdict(refused.value.reason)
