@@ -6,6 +6,7 @@ Without a token the server listens to its own machine only, unless it is told th
 import hmac
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,7 @@ from htr.errors import SettingsError
 
 TOKEN_VARIABLE = "QUILLFLOW_TOKEN"  # noqa: S105 - the variable's name
 MIN_LENGTH = 16
-OPEN_PATHS = frozenset({"/", "/v2/health/live", "/v2/health/ready"})
-"""What a cluster's probes ask, who have no token; it tells nothing but that the server is there."""
+_OPEN_PATHS = re.compile(r"/|/v2/health/(live|ready)|/v2/models/[^/]+/ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ def check_exposure(host: str, token: Token | None, *, no_token: bool) -> None:
             f"--host {host}: everybody who reaches this address could use the server; give --token-file FILE or "
             f"{TOKEN_VARIABLE}, or say --no-token where a proxy or mesh asks for one"
         )
+
+
+def is_open(path: str) -> bool:
+    """Return whether a path wants no token: probes ask it, and it tells nothing but that the server is there."""
+    return _OPEN_PATHS.fullmatch(path) is not None
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ from grpc.aio import ServerInterceptor
 from serving.access import Token
 from serving.refusals import TokenError
 
-_OPEN_CALLS = ("/ServerLive", "/ServerReady")
+_OPEN_CALLS = ("/ServerLive", "/ServerReady", "/ModelReady")
 """What a cluster's probes ask."""
 
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.access import OPEN_PATHS, Token, is_foreign
+from serving.access import Token, is_foreign, is_open
 from serving.admission import Admission
 from serving.error_answers import answer_error, error_answer, refused
 from serving.limits import Limits
@@ -93,7 +93,7 @@ class Guard:
 
     def _refusal(self, path: str, headers: Headers, stamp: Stamp) -> JSONResponse | None:
         """Return what is to be said to a request that is refused before its body is received."""
-        if self._token and path not in OPEN_PATHS and not self._token.admits(headers.get("authorization")):
+        if self._token and not is_open(path) and not self._token.admits(headers.get("authorization")):
             return refused(TokenError(), stamp)
         if is_foreign(headers):
             return error_answer(403, "forbidden", "pages of other sites may not ask this server", stamp)

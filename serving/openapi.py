@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from serving.access import is_open
 from serving.limits import Limits
 from serving.openapi_schemas import SCHEMAS, payload_schemas
 
@@ -66,8 +67,9 @@ def describe(app: FastAPI, *, model_name: str, limits: Limits, with_token: bool)
     if with_token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
-        for path in ("/", "/v2/health/live", "/v2/health/ready"):
-            paths[path]["get"]["security"] = []
+        for path, operations in paths.items():
+            if is_open(path):
+                operations["get"]["security"] = []
     return document
 
 

@@ -73,7 +73,11 @@ def test_only_who_has_the_token_is_answered(server: RunningServer) -> None:
         for path in ("/v2/models", "/v2/models/htr", "/metrics", "/openapi.json"):
             assert http.get(path).status_code == 401
             assert http.get(path, headers=BEARER).status_code == 200
-        assert http.get("/v2/health/ready").status_code == 200
+        for path in ("/", "/v2/health/live", "/v2/health/ready", "/v2/models/htr/ready"):
+            assert http.get(path).status_code == 200
+        document = http.get("/openapi.json", headers=BEARER).json()
+        assert document["security"] == [{"token": []}]
+        assert document["paths"]["/v2/health/ready"]["get"]["security"] == []
         refused = http.post(V1, content=body(line_png("a line")))
         assert refused.status_code == 401
         assert refused.json()["code"] == "token"
