@@ -90,7 +90,7 @@ class UnknownModelError(ModelNotFound):  # type: ignore[misc]  # KServe is untyp
         self.reason = f"there is no model {name[:60]!r} here; ask for {' or '.join(map(repr, served))}"
 
 
-class RefusedError(GrpcException):  # type: ignore[misc]  # untyped
+class RefusedError(GrpcException):
     """The payload may be fine, and yet it is not read.
 
     Attributes:
