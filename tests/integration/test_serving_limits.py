@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,11 +48,15 @@ def slow_images() -> list[bytes]:
     return [out.getvalue()] * 9
 
 
-def ask_grpc(server: RunningServer, *images: bytes, **metadata: Any) -> Any:
+def ask_grpc(
+    server: RunningServer, *images: bytes, connected: threading.Event | None = None, **metadata: Any
+) -> Any:
     async def ask() -> Any:
         tensor = InferInput("image", [len(images)], "BYTES", data=list(images))
         async with InferenceGRPCClient(server.grpc) as client:
             assert await client.is_server_live()
+            if connected is not None:
+                connected.set()
             return await client.infer(InferRequest("htr", [tensor], request_id="g"), **metadata)
 
     return asyncio.run(ask())
@@ -125,3 +130,36 @@ def test_grpc_refuses_what_is_over_as_well(server: RunningServer) -> None:
         return grpc.StatusCode.OK
 
     assert at_once(send, 3) == [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.OK, grpc.StatusCode.OK]
+
+
+def test_at_sigterm_what_is_read_and_what_waits_are_answered_over_http_and_grpc(server: RunningServer) -> None:
+    """Runs last: it ends the server."""
+    images, sent, connected = slow_images(), threading.Event(), threading.Event()
+    whole = body(*images)
+    answers: list[httpx.Response] = []
+    codes: list[str] = []
+
+    def slow_body() -> Iterator[bytes]:
+        yield whole
+        sent.set()
+
+    def send() -> None:
+        with httpx.Client(base_url=server.url, timeout=60, headers=BEARER) as http:
+            answers.append(http.post(V1, content=slow_body()))
+
+    def call() -> None:
+        metadata = [("authorization", f"Bearer {SECRET}")]
+        codes.append(ask_grpc(server, *images, connected=connected, headers=metadata).id)
+
+    clients = [threading.Thread(target=send), threading.Thread(target=call)]
+    clients[0].start()
+    assert sent.wait(20)
+    clients[1].start()
+    assert connected.wait(20)
+    time.sleep(0.3)  # a call says nothing of when it has arrived; each takes a second or so to answer
+    assert [client.is_alive() for client in clients] == [True, True]
+    assert server.stop() == 0
+    for client in clients:
+        client.join()
+    assert [answer.status_code for answer in answers] == [200]
+    assert codes == ["g"]
