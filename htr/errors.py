@@ -50,7 +50,8 @@ class ImageError(DataError):
     """One image cannot be read as a line.
 
     Attributes:
-        reason: a short machine-readable word: ``empty``, ``undecodable``, ``too_large``, ``too_small``.
+        reason: a short machine-readable word: ``empty``, ``undecodable``, ``unsupported``, ``too_large``,
+            ``too_small``.
     """
 
     def __init__(self, reason: str, message: str) -> None:

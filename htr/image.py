@@ -23,8 +23,25 @@ MIN_HEIGHT = 4
 """Pixels; no letter can be told in fewer, and what comes that small is a broken export."""
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 """What is decoded at all: Pillow's other decoders start programs or fail in ways of their own."""
+MAX_SCANS = 100
+"""A JPEG of more passes over its pixels is refused: real ones have about ten, and each costs a decoding."""
 PREPROCESSING_VERSION = 1
 """Raise it whenever `decode` or `line_tensor` gives other numbers: old bundles are then refused, not misread."""
+_ORIENTATION = 0x0112
+_FOREIGN = {
+    b"%PDF": "a PDF",
+    b"%!PS": "a PostScript file",
+    b"8BPS": "a Photoshop file",
+    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+    b"\x00\x00\x00\x0cJXL ": "a JPEG XL image",
+    b"\xff\x0a": "a JPEG XL image",
+    b"\x00\x00\x01\x00": "an icon",
+    b"PK\x03\x04": "a ZIP archive or office document",
+    b"\x1f\x8b": "a gzip archive",
+    b"AT&TFORM": "a DjVu document",
+}
+"""First bytes of files that people mistake for images that we read, by what to call them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +68,17 @@ class Geometry:
         ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded:
+    """A decoded image, with what had to be done on the way."""
+
+    grey: Grey
+    turned: bool = False
+    """Its EXIF block says that it lies on its side, upside down or mirrored; it was set upright."""
+    more_frames: bool = False
+    """It has several frames or pages; only the first was decoded."""
+
+
 def probe(data: bytes) -> tuple[int, int]:
     """Return (width, height) of an encoded image without decoding its pixels.
 
@@ -65,14 +93,26 @@ def decode(data: bytes) -> Grey:
     """Decode an image to grey: EXIF rotation applied, alpha on white paper, 16-bit and CMYK handled.
 
     Raises:
-        ImageError: empty, undecodable, too large or too small.
+        ImageError: empty, undecodable, of a kind that is not read, too large or too small.
+    """
+    return decode_first(data).grey
+
+
+def decode_first(data: bytes) -> Decoded:
+    """Decode the first frame of an image as `decode` does, and say what had to be done.
+
+    Raises:
+        ImageError: see `decode`.
     """
     with _open(data) as image:
         try:
             image.load()
-            return _to_grey(_upright(image))
+            grey = _to_grey(_upright(image))
         except Exception as error:  # decoders of damaged images raise whatever they like, struct.error included
-            raise ImageError("undecodable", f"image is damaged: {error}; scan or export it again") from error
+            raise ImageError(
+                "undecodable", "image is damaged or cut off; scan, export or copy it again"
+            ) from error
+        return Decoded(grey=grey, turned=_is_turned(image), more_frames=_has_more_frames(image))
 
 
 def line_tensor(grey: Grey, geometry: Geometry) -> LineTensor:
@@ -116,8 +156,12 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
     except Image.DecompressionBombError as error:
-        raise ImageError("too_large", f"image is too large: {error}; cut it into lines first") from error
+        raise ImageError(
+            "too_large", f"image has far more than the {MAX_PIXELS} pixels that are read; cut it into lines first"
+        ) from error
     except Exception as error:  # the same freedom: see decode
+        if kind := _foreign_kind(data):
+            raise ImageError("unsupported", f"{kind} is not read; send one of {', '.join(FORMATS)}") from error
         raise ImageError(
             "undecodable", f"bytes are not an image of a known kind; send one of {', '.join(FORMATS)}"
         ) from error
@@ -131,7 +175,43 @@ def _open(data: bytes) -> Image.Image:
             "too_small",
             f"image has {width} x {height} pixels, a line is at least {MIN_HEIGHT} high; export it again",
         )
+    if image.format in {"JPEG", "MPO"} and data.count(b"\xff\xda") > MAX_SCANS:
+        raise ImageError(
+            "too_large", f"JPEG of more than {MAX_SCANS} passes over its pixels; save it again, not progressive"
+        )
     return image
+
+
+def _foreign_kind(data: bytes) -> str:
+    """Return what a file is that is none of FORMATS, or "" where nothing is recognised."""
+    for magic, kind in _FOREIGN.items():
+        if data.startswith(magic):
+            return kind
+    if data[4:8] == b"ftyp":
+        return "a HEIC, AVIF or video file"
+    head = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in head:
+        return "an SVG drawing"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "a web page"
+    return "an XML file" if head.startswith(b"<?xml") else ""
+
+
+def _is_turned(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except Exception:  # damaged, and then `_upright` found nothing either
+        return False
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    if image.format not in FORMATS:  # the second picture of a phone's JPEG (MPO) is no page
+        return False
+    try:
+        image.seek(1)
+    except Exception:  # EOFError where there is none; whatever they like where it is damaged
+        return False
+    return True
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -150,6 +230,8 @@ def _to_grey(image: Image.Image) -> Grey:
         "F",
     }:  # Pillow's own conversion would clip these to white
         values = np.asarray(image, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise ValueError("pixels that are no numbers")
         top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max()))
         return np.asarray(np.clip(values / top * 255.0, 0, 255), dtype=np.uint8)
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:

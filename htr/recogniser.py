@@ -17,11 +17,12 @@ from htr.bundle import INT8, ONNX, Bundle
 from htr.ctc import BestPath, Scores, best_path
 from htr.decoding import LEXICON, MAX_BEAM, NGRAM, Decoding
 from htr.errors import BundleError
-from htr.image import Grey, decode, line_tensor, scaled_width
+from htr.image import Grey, decode, decode_first, line_tensor, scaled_width
 from htr.lexicon import Lexicon
 from htr.likelihood import text_log_prob
 from htr.ngram import NGram
 from htr.profile import Profile, profile
+from htr.verdicts import Verdict, judge
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +65,8 @@ class Observation:
 
     reading: Reading
     profile: Profile
+    verdicts: tuple[Verdict, ...] = (Verdict.OK,)
+    """What is to be said about the image; never empty."""
 
 
 class Recogniser:
@@ -137,10 +140,12 @@ class Recogniser:
             ValueError: more alternatives are asked for than a search may keep.
         """
         for data in images:
-            grey = decode(data)
-            reading, path, log_probs_TK = self._read(grey, characters, alternatives)
+            image = decode_first(data)
+            reading, path, log_probs_TK = self._read(image.grey, characters, alternatives)
             plain = normalise(self.bundle.alphabet.decode(path.class_ids))
-            yield Observation(reading=reading, profile=profile(grey, log_probs_TK, path, plain))
+            measured = profile(image.grey, log_probs_TK, path, plain)
+            verdicts = judge(image, self.bundle.geometry, paper_level=measured.paper_level)
+            yield Observation(reading=reading, profile=measured, verdicts=verdicts)
 
     def log_probs(self, grey: Grey) -> Scores:
         """Return the network's scores for one decoded line, shape (steps, classes)."""

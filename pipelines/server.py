@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -53,8 +54,12 @@ class ModelServer:
         port, grpc_port = _free_port(), _free_port()
         self.url = f"http://127.0.0.1:{port}"
         command = [*self._command, "--http_port", str(port), "--grpc_port", str(grpc_port)]
+        # Our own requests carry no token, and nobody else can reach the server.
+        environment = {name: value for name, value in os.environ.items() if name != "QUILLFLOW_TOKEN"}
         with self._output.open("w", encoding="utf-8") as out:
-            self._process = subprocess.Popen(command, cwd=PROJECT, stdout=out, stderr=subprocess.STDOUT, text=True)
+            self._process = subprocess.Popen(
+                command, cwd=PROJECT, env=environment, stdout=out, stderr=subprocess.STDOUT, text=True
+            )
         try:
             self._wait_until_ready()
         except BaseException:

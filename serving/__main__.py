@@ -9,16 +9,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from htr.correction_store import CorrectionStore
 from htr.errors import QuillflowError, SettingsError
+from serving.access import TOKEN_VARIABLE, check_exposure, find_token, is_loopback
 from serving.addresses import Addresses, check_port
 from serving.champion import ModelUri, Registry
 from serving.follow import Champion
+from serving.limits import Limits
 from serving.prediction_log import PredictionLog
 from serving.served import Served, serve_bundle
 
+logger = logging.getLogger("serving")
 EPILOG = """Every other flag of KServe's model server works too, --enable_grpc, --max_threads,
 --grpc_max_receive_message_length, --ssl_certfile, --log_config_file and so on; only --workers must stay 1."""
 QUIET = {
@@ -54,6 +58,8 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     # What can be wrong is found out before KServe is imported, which takes seconds.
     check_port(options.host, options.http_port, "--http_port")
     check_port(options.host, options.grpc_port, "--grpc_port")
+    token = find_token(options.token_file)
+    check_exposure(options.host, token, no_token=options.no_token)
     log = None
     if options.log_dir is not None:
         log = PredictionLog(options.log_dir)
@@ -67,10 +73,12 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     from kserve.model_server import app
     from kserve.model_server import parser as kserve_parser
 
+    from serving.admission import Admission
     from serving.corrections import mount
-    from serving.guard import ClientFaults, install
+    from serving.error_answers import ClientFaults
+    from serving.guard import install
+    from serving.openapi import describe
     from serving.predictor import LineReader
-    from serving.protocol import Limits
     from serving.server import LineServer
 
     kserve_parser.set_defaults(enable_latency_logging=False)
@@ -81,26 +89,32 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         raise SettingsError(f"--workers {flags.workers}: one process a server; run several servers instead")
     flags.http_port, flags.grpc_port = options.http_port, options.grpc_port
 
-    limits = Limits()
-    install(app, limits)
-    if corrections is not None:
-        mount(app, corrections, limits=limits, clock=lambda: datetime.now(UTC))
-    logging.getLogger("kserve").addFilter(ClientFaults())
+    limits = Limits(max_waiting=options.queue or 2 * options.threads, max_seconds=options.timeout_s)
     pool = ThreadPoolExecutor(options.threads, thread_name_prefix="reader")
     closing.callback(pool.shutdown)
+    admission = Admission(pool, num_threads=options.threads, limits=limits)
+    install(app, limits, stamp=lambda request_id: serve().stamp(request_id), admission=admission, token=token)
+    if corrections is not None:
+        mount(app, corrections, limits=limits, clock=lambda: datetime.now(UTC))
+    app.openapi = cache(
+        lambda: describe(app, model_name=options.model_name, limits=limits, with_token=token is not None)
+    )
+    logging.getLogger("kserve").addFilter(ClientFaults())
     reader = LineReader(
         options.model_name,
         serve=serve,
-        pool=pool,
+        admission=admission,
         clock=lambda: datetime.now(UTC),
         log=log,
         limits=limits,
     )
 
     def announce(at: Addresses) -> None:
+        if token is None and not is_loopback(options.host):
+            logger.warning("%s: everybody who reaches it may use it (--no-token)", options.host)
         _say(f"serving {reader.name} version {serve().version} at {at.url} (gRPC {at.grpc or 'off'})")
 
-    LineServer(host=options.host, flags=flags, announce=announce).start([reader])
+    LineServer(host=options.host, flags=flags, announce=announce, token=token).start([reader])
 
 
 def _model(options: argparse.Namespace, closing: ExitStack) -> Callable[[], Served]:
@@ -149,8 +163,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads",
         type=_count,
-        default=min(4, os.cpu_count() or 1),
+        default=min(4, _num_cores()),
         help="requests read at the same time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--queue",
+        type=_count,
+        metavar="N",
+        help="requests that may wait for a thread; more are refused with 429 (default: two a thread)",
+    )
+    parser.add_argument(
+        "--timeout-s",
+        type=_seconds,
+        default=Limits().max_seconds,
+        help="a request not answered by then is refused with 503 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"clients must send the token in it (default: what {TOKEN_VARIABLE} holds, or none)",
+    )
+    parser.add_argument(
+        "--no-token",
+        action="store_true",
+        help="serve a network without one: something else guards it",
     )
     parser.add_argument(
         "--host",
@@ -169,6 +206,11 @@ def _say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:  # what is left of it, and all that comes, is written nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _num_cores() -> int:
+    """Return the cores that this process may use, which in a container or under taskset are not the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _seconds(text: str) -> float:

@@ -12,7 +12,9 @@ from htr.correction_store import image_digest
 from htr.corrections import CHOSEN_BY, READING, Correction, Withdrawal
 from htr.errors import ImageError
 from htr.image import decode
-from serving.protocol import Limits, RequestError, check_pixels, image_refused, images_from_v1
+from serving.limits import Limits
+from serving.protocol import check_pixels, images_from_v1
+from serving.refusals import RequestError, image_refused
 
 T = TypeVar("T")
 

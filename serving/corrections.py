@@ -33,7 +33,8 @@ from serving.correction_protocol import (
     object_from_json,
     withdrawal_from_json,
 )
-from serving.protocol import Limits, RequestError
+from serving.limits import Limits
+from serving.refusals import RequestError
 
 logger = logging.getLogger(__name__)
 

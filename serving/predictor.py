@@ -4,48 +4,37 @@ Decoding and reading are processor work, so they run in a bounded pool of thread
 The recogniser is picked once a request: a champion that is swapped meanwhile does not concern it.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from grpc_interceptor.exceptions import Internal
 from kserve import InferRequest, InferResponse, Model
+from kserve.protocol.infer_type import to_http_parameters
 
 from htr.errors import ImageError
 from htr.prediction_log import log_row
-from htr.recogniser import Observation, Reading
+from serving.admission import Admission, Check
+from serving.answers import EXTRA_OUTPUTS, OUTPUTS, Outcome, check_outputs, v1_answer, v2_outputs
+from serving.limits import Limits
 from serving.prediction_log import PredictionLog
-from serving.protocol import (
-    INPUT_NAME,
-    OUTPUTS,
-    Limits,
+from serving.protocol import INPUT_NAME, Sent, check_pixels, images_from_v1, images_from_v2
+from serving.refusals import (
+    ImageRefusedError,
+    NotOfferedError,
+    ReadingFailedError,
+    RefusedError,
     RequestError,
-    Stamp,
-    check_outputs,
-    check_pixels,
-    choose_request_id,
     image_refused,
-    images_from_v1,
-    images_from_v2,
-    v1_answer,
-    v2_outputs,
 )
 from serving.served import Served
+from serving.stamp import Stamp, choose_request_id
+from serving.wanted import Wanted
 
 logger = logging.getLogger(__name__)
 
 Headers = dict[str, str]
-
-
-class ReadingFailedError(Internal):
-    """A fault of ours; its text is for the client and holds only the request id."""
-
-    def __init__(self, request_id: str) -> None:
-        super().__init__(details=f"internal error, request id {request_id}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,13 +46,22 @@ class Asked:
     request_id: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """A request on its way back."""
+
+    answer: dict[str, Any] | InferResponse
+    outcomes: Sequence[Outcome]
+    stamp: Stamp
+
+
 class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
     """Reads line images. One request is read by one thread, in order.
 
     Args:
         name: the model's name in the endpoints.
         serve: returns what to read with now.
-        pool: threads to decode and read in.
+        admission: the threads to decode and read in, and who may wait for them.
         clock: stamps log rows; with time zone.
         log: where profile rows go, or None.
         limits: what is refused.
@@ -74,14 +72,14 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
         name: str,
         *,
         serve: Callable[[], Served],
-        pool: Executor,
+        admission: Admission,
         clock: Callable[[], datetime],
         log: PredictionLog | None = None,
         limits: Limits | None = None,
     ) -> None:
         super().__init__(name)
         self._serve = serve
-        self._pool = pool
+        self._admission = admission
         self._clock = clock
         self._log = log
         self._limits = limits or Limits()
@@ -97,15 +95,26 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
 
         Raises:
             RequestError: the payload cannot be read, or one of its images.
-            ReadingFailedError: a fault of ours.
+            RefusedError: too many wait, it takes too long, or a fault of ours.
         """
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, payload)
-        except RequestError:
+            answered = await self._admission.run(lambda check: self._answer(payload, check))
+            self._keep(answered)
+        except (RequestError, RefusedError) as error:
+            error.request_id = payload.request_id
             raise
         except Exception as error:  # what went wrong inside must reach our log and not the client
             logger.exception("request %s failed", payload.request_id)
             raise ReadingFailedError(payload.request_id) from error
+        return answered.answer
+
+    async def explain(self, payload: Asked, headers: Headers | None = None) -> dict[str, Any]:
+        """Refuse.
+
+        Raises:
+            NotOfferedError: always.
+        """
+        raise NotOfferedError('there is no explainer; ask :predict with parameters {"characters": true}')
 
     def validate(self, payload: Asked) -> Asked:
         """Return the payload: the pool checks it, and KServe's own check knows plain objects only."""
@@ -117,53 +126,72 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """Return what the V2 metadata endpoint says about outputs."""
-        return [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in OUTPUTS.items()]
+        outputs = OUTPUTS | EXTRA_OUTPUTS
+        return [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in outputs.items()]
 
-    def _answer(self, asked: Asked) -> dict[str, Any] | InferResponse:
+    def _answer(self, asked: Asked, check: Check) -> Answered:
         served = self._serve()
-        stamp = Stamp(
-            model_version=served.version, request_id=asked.request_id, bundle_digest=served.recogniser.digest
-        )
-        if not isinstance(asked.payload, InferRequest):
-            return v1_answer(self._read(images_from_v1(asked.payload, self._limits), served, stamp), stamp)
-        infer = asked.payload
-        check_outputs([output.name for output in infer.request_outputs or ()])
-        readings = self._read(images_from_v2(infer.inputs, self._limits), served, stamp)
-        return InferResponse(
+        stamp = served.stamp(asked.request_id)
+        if isinstance(asked.payload, InferRequest):
+            return self._answer_v2(asked.payload, served, stamp, check)
+        parameters = asked.payload.get("parameters") if isinstance(asked.payload, dict) else None
+        wanted = Wanted.parse(parameters, self._limits)
+        images = images_from_v1(asked.payload, self._limits, partial=wanted.partial)
+        outcomes = self._read(images, served, wanted, check)
+        return Answered(answer=v1_answer(outcomes, stamp, wanted), outcomes=outcomes, stamp=stamp)
+
+    def _answer_v2(self, infer: InferRequest, served: Served, stamp: Stamp, check: Check) -> Answered:
+        outputs = [output.name for output in infer.request_outputs or ()]
+        check_outputs(outputs)
+        wanted = Wanted.parse(to_http_parameters(infer.parameters or {}), self._limits).named(outputs)
+        images = images_from_v2(infer.inputs, self._limits, partial=wanted.partial)
+        outcomes = self._read(images, served, wanted, check)
+        answer = InferResponse(
             response_id=stamp.request_id,
             model_name=self.name,
             model_version=stamp.model_version,
-            infer_outputs=v2_outputs(readings),
+            infer_outputs=v2_outputs(outcomes, wanted),
             parameters=asdict(stamp),
             requested_outputs=infer.request_outputs,
             use_binary_outputs=infer.use_binary_outputs,
         )
+        return Answered(answer=answer, outcomes=outcomes, stamp=stamp)
 
-    def _read(self, images: list[bytes], served: Served, stamp: Stamp) -> list[Reading]:
-        check_pixels(images, self._limits)
-        observed: list[Observation] = []
-        try:
-            for observation in served.recogniser.observe(images):
-                observed.append(observation)
-        except ImageError as error:
-            raise image_refused(error, len(observed)) from error
-        self._keep(observed, stamp)
-        return [observation.reading for observation in observed]
+    def _read(self, images: list[Sent], served: Served, wanted: Wanted, check: Check) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for at, image in enumerate(check_pixels(images, self._limits, partial=wanted.partial)):
+            check()
+            if isinstance(image, ImageRefusedError):
+                outcomes.append(image)
+                continue
+            try:
+                outcomes += served.recogniser.observe(
+                    [image], characters=wanted.characters, alternatives=wanted.alternatives
+                )
+            except ImageError as error:
+                refused = image_refused(error, at)
+                if not wanted.partial:
+                    raise refused from error
+                outcomes.append(refused)
+        return outcomes
 
-    def _keep(self, observed: list[Observation], stamp: Stamp) -> None:
+    def _keep(self, answered: Answered) -> None:
+        """Log what was read; not in the pool, so that a request has rows exactly where it has an answer."""
         if self._log is None:
             return
         now = self._clock()
-        rows = [
-            log_row(
-                observation.profile,
-                time=now,
-                request_id=stamp.request_id,
-                position=position,
-                model_version=stamp.model_version,
-                bundle_digest=stamp.bundle_digest,
-                confidence=observation.reading.confidence,
-            )
-            for position, observation in enumerate(observed)
-        ]
-        self._log.append(rows)
+        self._log.append(
+            [
+                log_row(
+                    outcome.profile,
+                    time=now,
+                    request_id=answered.stamp.request_id,
+                    position=position,
+                    model_version=answered.stamp.model_version,
+                    bundle_digest=answered.stamp.bundle_digest,
+                    confidence=outcome.reading.confidence,
+                )
+                for position, outcome in enumerate(answered.outcomes)
+                if not isinstance(outcome, ImageRefusedError)
+            ]
+        )

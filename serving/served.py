@@ -8,6 +8,7 @@ from PIL import Image
 
 from htr.bundle import short
 from htr.recogniser import Recogniser
+from serving.stamp import Stamp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +18,10 @@ class Served:
     recogniser: Recogniser
     version: str
     """Registry version, or a short bundle digest where there is no registry."""
+
+    def stamp(self, request_id: str) -> Stamp:
+        """Return what an answer to a request says about where it came from."""
+        return Stamp(model_version=self.version, request_id=request_id, bundle_digest=self.recogniser.digest)
 
 
 def serve_bundle(folder: Path, *, version: str = "") -> Served:

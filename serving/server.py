@@ -10,15 +10,19 @@ from collections.abc import Callable
 
 from grpc import aio  # type: ignore[import-untyped]
 from kserve import ModelServer
+from kserve.model_server import app
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
 
 from htr.errors import ServiceError
+from serving.access import Token
 from serving.addresses import Addresses, netloc
-from serving.guard import FixedRepository, LineDataPlane
+from serving.dataplane import FixedRepository, LineDataPlane
+from serving.grpc_access import TokenInterceptor
 from serving.predictor import LineReader
+from serving.rest import add_v2_route
 
 _MESSAGE_LENGTHS = ("max_send_message_length", "max_receive_message_length")
 
@@ -30,9 +34,12 @@ class LineServer(ModelServer):  # type: ignore[misc]  # KServe is untyped
         host: address to bind; 127.0.0.1 is this machine only, 0.0.0.0 every network.
         flags: what KServe's parser read; port 0 means any free one.
         announce: called once, when requests are taken.
+        token: what gRPC clients must send, or None; HTTP is `guard`'s affair.
     """
 
-    def __init__(self, *, host: str, flags: Namespace, announce: Callable[[Addresses], None]) -> None:
+    def __init__(
+        self, *, host: str, flags: Namespace, announce: Callable[[Addresses], None], token: Token | None = None
+    ) -> None:
         super().__init__(
             http_port=flags.http_port,
             grpc_port=flags.grpc_port,
@@ -51,6 +58,7 @@ class LineServer(ModelServer):  # type: ignore[misc]  # KServe is untyped
         self._host = host
         self._flags = flags
         self._announce = announce
+        self._token = token
 
     def start(self, models: list[LineReader]) -> None:
         """Serve until SIGTERM or SIGINT; requests in flight are answered before it returns.
@@ -58,10 +66,13 @@ class LineServer(ModelServer):  # type: ignore[misc]  # KServe is untyped
         Raises:
             ServiceError: a port cannot be bound.
         """
+        add_v2_route(app, self.dataplane)
         if self._flags.enable_grpc:
             self._grpc_server = _BoundGRPCServer(
                 self._host, self.grpc_port, self.dataplane, self.model_repository_extension, vars(self._flags)
             )
+            if self._token is not None:
+                self._grpc_server.interceptors.insert(0, TokenInterceptor(self._token))
             self.servers.append(self._grpc_server.start(self.max_threads))
         try:
             super().start(models)
@@ -99,11 +110,12 @@ class _BoundGRPCServer(GRPCServer):  # type: ignore[misc]  # KServe is untyped
         super().__init__(port, data_plane, repository, kwargs=options)
         self._host = host
         self.bound_port = 0
+        self.interceptors = [ExceptionToStatusInterceptor()]
 
     async def start(self, max_workers: int) -> None:
         sizes = {f"grpc.{name}": self._kwargs[f"grpc_{name}"] for name in _MESSAGE_LENGTHS}
         self._server = aio.server(
-            interceptors=(ExceptionToStatusInterceptor(),),
+            interceptors=self.interceptors,
             options=[*sizes.items(), ("grpc.so_reuseport", 0)],
         )
         servicer = InferenceServicer(self._data_plane, self._model_repository_extension)

@@ -114,11 +114,12 @@ def test_v1_takes_short_forms_and_any_content_type(site: Site) -> None:
 def test_v2_answers_the_same_as_v1(site: Site) -> None:
     readings = site.http.post(V1, json=v1(*IMAGES)).json()["predictions"]
     body = site.http.post(V2, json={"id": "q-1", **v2(*IMAGES)}).json()
-    text, confidence = body["outputs"]
+    text, confidence, verdicts = body["outputs"]
     assert (text["name"], text["datatype"], text["shape"]) == ("text", "BYTES", [3])
     assert text["data"] == [one["text"] for one in readings]
     assert (confidence["name"], confidence["datatype"]) == ("confidence", "FP32")
     assert confidence["data"] == pytest.approx([one["confidence"] for one in readings])
+    assert verdicts["data"] == [",".join(one["verdicts"]) for one in readings]
     assert (body["id"], body["model_name"], body["model_version"]) == ("q-1", "htr", "1")
     assert body["parameters"]["request_id"] == "q-1"
     plain = site.http.post(V2, content=httpx.Request("POST", "http://x", json=v2(*IMAGES)).content)
@@ -151,9 +152,10 @@ def ask_grpc(site: Site, images: list[bytes], *, raw: bool) -> Any:
 def test_grpc_answers_the_same_as_v1(site: Site, raw: bool) -> None:
     readings = site.http.post(V1, json=v1(*IMAGES)).json()["predictions"]
     answer = ask_grpc(site, IMAGES, raw=raw)
-    text, confidence = (output.as_numpy().tolist() for output in answer.outputs)
+    text, confidence, verdicts = (output.as_numpy().tolist() for output in answer.outputs)
     assert [one.decode() for one in text] == [one["text"] for one in readings]
     assert confidence == pytest.approx([one["confidence"] for one in readings])
+    assert [one.decode() for one in verdicts] == [",".join(one["verdicts"]) for one in readings]
     assert (answer.id, answer.model_version) == ("g-1", "1")
 
 
@@ -219,8 +221,8 @@ BAD_REQUESTS = [
     (V2, v2(*IMAGES, b"not an image"), 400, "instance 3: bytes are not an image"),
     (V2, {**v2(IMAGES[0]), "outputs": [{"name": "boxes"}]}, 400, "no .'boxes'."),
     (V2, {**v2(IMAGES[0]), "id": 7}, 400, "not a V2 request: id"),
-    ("/v2/models/nobody/infer", v2(IMAGES[0]), 404, "nobody does not exist"),
-    ("/v1/models/nobody:predict", v1(IMAGES[0]), 404, "nobody does not exist"),
+    ("/v2/models/nobody/infer", v2(IMAGES[0]), 404, "no model 'nobody' here; ask for 'htr'"),
+    ("/v1/models/nobody:predict", v1(IMAGES[0]), 404, "no model 'nobody' here; ask for 'htr'"),
 ]
 
 
@@ -236,6 +238,8 @@ def test_a_bad_request_is_refused_with_one_line_of_reason(
     error = answer.json()["error"]
     assert re.search(reason, error)
     assert "\n" not in error
+    assert answer.json()["request_id"]
+    assert answer.json()["bundle_digest"] in site.recognisers
     assert len(error) < 400
 
 
@@ -358,6 +362,8 @@ def test_what_cannot_work_is_one_message_and_exit_code_2(tiny_bundle: Path, tmp_
             ((*bundle, "--log-dir", str(tmp_path / "file")), "prediction log cannot be written there"),
             ((*bundle, "--http_port", port), f"--http_port {port}: cannot be bound on 127.0.0.1"),
             ((*bundle, "--grpc_port", port), f"--grpc_port {port}: cannot be bound on 127.0.0.1"),
+            ((*bundle, "--host", "::"), "give --token-file FILE or QUILLFLOW_TOKEN"),
+            ((*bundle, "--token-file", str(tmp_path / "file")), "expected one word of at least 16"),
             (("--model", "quillflow"), "expected models:/NAME@ALIAS"),
             (("--model", "models:/q@champion", "--tracking-uri", "sqlite:///no.db"), "no such database"),
         ]

@@ -83,7 +83,12 @@ def test_exif_rotation_is_undone() -> None:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"", "empty"), (b"<svg></svg>", "undecodable"), (line_png("hello")[:200], "undecodable")],
+    [
+        (b"", "empty"),
+        (b"<svg></svg>", "unsupported"),
+        (b"no image", "undecodable"),
+        (line_png("hello")[:200], "undecodable"),
+    ],
 )
 def test_what_is_no_image_is_named(data: bytes, reason: str) -> None:
     with pytest.raises(ImageError) as caught:

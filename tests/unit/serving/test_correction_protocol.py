@@ -11,7 +11,8 @@ import pytest
 from htr.correction_store import image_digest
 from htr.corrections import Correction, Withdrawal
 from serving.correction_protocol import correction_from_json, object_from_json, withdrawal_from_json
-from serving.protocol import Limits, RequestError, TooLargeError
+from serving.limits import Limits
+from serving.refusals import RequestError, TooLargeError
 from tests.conftest import line_png
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

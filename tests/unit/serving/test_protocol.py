@@ -8,20 +8,10 @@ from hypothesis import strategies as st
 from kserve import InferInput
 
 from htr.image import probe
-from htr.recogniser import Reading
-from serving.protocol import (
-    Limits,
-    RequestError,
-    Stamp,
-    TooLargeError,
-    check_outputs,
-    check_pixels,
-    choose_request_id,
-    images_from_v1,
-    images_from_v2,
-    v1_answer,
-    v2_outputs,
-)
+from htr.verdicts import Verdict
+from serving.limits import Limits
+from serving.protocol import check_pixels, images_from_v1, images_from_v2
+from serving.refusals import ImageRefusedError, RequestError, TooLargeError
 from tests.conftest import line_png
 
 SMALL = Limits(max_images=3, max_image_bytes=100)
@@ -142,35 +132,6 @@ def test_an_image_of_exactly_the_limit_passes() -> None:
         assert images_from_v1({"instances": [b64(bytes(size))]}, SMALL) == [bytes(size)]
 
 
-def test_answers_carry_text_confidence_and_origin() -> None:
-    readings = [Reading(text="Łódź", confidence=0.5), Reading(text="", confidence=1.0)]
-    stamp = Stamp(model_version="7", request_id="r", bundle_digest="sha256:0")
-    assert v1_answer(readings, stamp) == {
-        "predictions": [{"text": "Łódź", "confidence": 0.5}, {"text": "", "confidence": 1.0}],
-        "model_version": "7",
-        "request_id": "r",
-        "bundle_digest": "sha256:0",
-    }
-    text, confidence = v2_outputs(readings)
-    assert (text.name, text.datatype, text.shape, text.data) == ("text", "BYTES", [2], ["Łódź", ""])
-    assert (confidence.name, confidence.datatype, confidence.data) == ("confidence", "FP32", [0.5, 1.0])
-
-
-def test_only_outputs_that_exist_can_be_asked_for() -> None:
-    check_outputs([])
-    check_outputs(["confidence"])
-    with pytest.raises(RequestError, match=r"no \['boxes'\]"):
-        check_outputs(["text", "boxes"])
-
-
-def test_the_first_sane_request_id_is_kept_and_others_are_replaced() -> None:
-    assert choose_request_id(None, "a-1", "b") == "a-1"
-    assert choose_request_id("line\nbreak", "", "x" * 129, "ok") == "ok"
-    fresh = choose_request_id("<script>")
-    assert len(fresh) == 36
-    assert fresh != choose_request_id("<script>")
-
-
 def test_the_pixels_of_all_images_together_are_limited_from_their_headers_alone() -> None:
     limits = Limits(max_pixels=1000)
     image = line_png("abc", height=16)
@@ -185,6 +146,24 @@ def test_the_pixels_of_all_images_together_are_limited_from_their_headers_alone(
     with pytest.raises(RequestError, match=r"^instance 1: bytes are not an image") as refused:
         check_pixels([image, b"no image"], limits)
     assert refused.value.status == 400
+
+
+def test_a_partial_request_gets_what_is_wrong_with_an_image_in_its_place() -> None:
+    image = line_png("abc", height=16)
+    limits = Limits(max_image_bytes=len(image))
+    payload = {"instances": [b64(image), "", "not base64!", b64(image + b"more"), b64(b"no image")]}
+    sent = check_pixels(images_from_v1(payload, limits, partial=True), limits, partial=True)
+    assert sent[0] == image
+    refused = [one for one in sent[1:] if isinstance(one, ImageRefusedError)]
+    assert [one.verdict for one in refused] == [
+        Verdict.EMPTY,
+        Verdict.UNDECODABLE,
+        Verdict.TOO_LARGE,
+        Verdict.UNDECODABLE,
+    ]
+    assert [one.instance for one in refused] == [1, 2, 3, 4]
+    with pytest.raises(RequestError, match="instance 1: expected"):  # no image at all: nobody can say whose place
+        images_from_v1({"instances": [b64(image), 7]}, limits, partial=True)
 
 
 def test_limits_below_one_are_impossible() -> None:
