@@ -3,7 +3,7 @@
     QuillflowError            what was wrong, where, and what to do: fit to be shown to a user as it is
     |-- DataError             a table, dataset or transcription cannot be used as it stands
     |   |-- DivergedError     a training came to numbers that are none
-    |   `-- ImageError        one image cannot be read as a line
+    |   `-- ImageError        one image cannot be read as a line or a page
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
     |-- SettingsError         an option or a combination of options makes no sense
     |-- OutputError           a result cannot be written where it was asked for
@@ -39,10 +39,11 @@ class DivergedError(DataError):
 
 
 class ImageError(DataError):
-    """One image cannot be read as a line.
+    """One image cannot be read as a line or a page.
 
     Attributes:
-        reason: a short machine-readable word: ``empty``, ``undecodable``, ``too_large``, ``too_small``.
+        reason: a short machine-readable word: ``empty``, ``undecodable``, ``too_large``, ``too_small``,
+            ``unreadable``.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -21,6 +21,8 @@ MAX_PIXELS = 8_000_000
 """A line of more pixels is refused before it is decoded (decompression bombs)."""
 MIN_HEIGHT = 4
 """Pixels; no letter can be told in fewer, and what comes that small is a broken export."""
+MAX_PAGE_PIXELS = 80_000_000
+"""The same for a whole page: A3 at 600 dots an inch has 70 million."""
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 """What is decoded at all: Pillow's other decoders start programs or fail in ways of their own."""
 PREPROCESSING_VERSION = 1
@@ -57,7 +59,7 @@ def probe(data: bytes) -> tuple[int, int]:
     Raises:
         ImageError: it is not an image, too large or too small.
     """
-    with _open(data) as image:
+    with open_image(data) as image:
         return image.size
 
 
@@ -67,12 +69,8 @@ def decode(data: bytes) -> Grey:
     Raises:
         ImageError: empty, undecodable, too large or too small.
     """
-    with _open(data) as image:
-        try:
-            image.load()
-            return _to_grey(_upright(image))
-        except Exception as error:  # decoders of damaged images raise whatever they like, struct.error included
-            raise ImageError("undecodable", f"image is damaged: {error}; scan or export it again") from error
+    with open_image(data) as image:
+        return to_grey(load_upright(image))
 
 
 def line_tensor(grey: Grey, geometry: Geometry) -> LineTensor:
@@ -109,7 +107,16 @@ def paper_and_ink(grey: Grey) -> tuple[float, float]:
     return float(middle), float(min(low, middle - 32))
 
 
-def _open(data: bytes) -> Image.Image:
+def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Open an encoded image without decoding its pixels; the caller closes it.
+
+    Args:
+        data: encoded as in a file; of several frames the first one is checked.
+        max_pixels: more are refused.
+
+    Raises:
+        ImageError: empty, not an image, too large or too small.
+    """
     if not data:
         raise ImageError("empty", "image has no bytes; check that the file was copied whole")
     try:
@@ -121,10 +128,10 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError(
             "undecodable", f"bytes are not an image of a known kind; send one of {', '.join(FORMATS)}"
         ) from error
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels:
         raise ImageError(
             "too_large",
-            f"image has {width} x {height} pixels, at most {MAX_PIXELS} are read; cut it into lines",
+            f"image has {width} x {height} pixels, at most {max_pixels} are read; cut it into lines",
         )
     if height < MIN_HEIGHT:
         raise ImageError(
@@ -134,14 +141,35 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def load_upright(image: Image.Image) -> Image.Image:
+    """Return the current frame decoded and turned as the camera was held; it outlives the file.
+
+    Raises:
+        ImageError: the image is damaged.
+    """
+    try:
+        image.load()
+    except Exception as error:  # decoders of damaged images raise whatever they like, struct.error included
+        raise ImageError("undecodable", f"image is damaged: {error}; scan or export it again") from error
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # a damaged EXIF block says nothing about how the camera was held
-        return image
+        return image.copy()
 
 
-def _to_grey(image: Image.Image) -> Grey:
+def to_grey(image: Image.Image) -> Grey:
+    """Return the grey levels of a decoded image: alpha on white paper, 16-bit and CMYK handled.
+
+    Raises:
+        ImageError: the pixels cannot be converted.
+    """
+    try:
+        return _grey_levels(image)
+    except Exception as error:  # Pillow's conversions of rare modes raise whatever they like
+        raise ImageError("undecodable", f"image is damaged: {error}; scan or export it again") from error
+
+
+def _grey_levels(image: Image.Image) -> Grey:
     if image.mode in {
         "I",
         "I;16",
