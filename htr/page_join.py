@@ -12,6 +12,18 @@ WIDEST_GAP = 6 * BODY
 """Between two words of one line."""
 SPAN = round(6 * BODY)
 """Columns from which the slope at a line's end is told."""
+NARROWEST = round(0.8 * BODY)
+"""A line is at least this wide."""
+AROUND = round(4 * BODY)
+"""Columns over which the density of strokes is told."""
+SPARSEST = 0.3
+"""Share of the page's usual density of strokes from which on something is writing."""
+THINNEST = 0.55
+"""The same over a whole line, gaps between words included."""
+SHORT = 15 * BODY
+"""Only lines shorter than this are doubted to be lines at all."""
+EVEN = 0.6
+"""Spread of ink over the rows of a stack of lines, from which on they are lines."""
 FEWEST_EDGES = 8.0
 """Beginnings and ends of strokes, in rows of the shrunk map: fewer are a speck, not a letter."""
 
@@ -24,10 +36,12 @@ def whole_lines(tracks: list[Track], edges: Map, walls: Mask) -> list[Track]:
         edges: where strokes begin and end, summed over the pixels that each pixel of the map was made of.
         walls: what no line crosses.
     """
-    pieces = [part for track in tracks for part in _inked(track, edges)]
+    usual = _usual_density(tracks, edges)
+    pieces = [part for track in tracks for part in _written(track, edges, usual)]
     pieces = _without_doubles(pieces)
     lines = _join(pieces, walls)
-    return [line for line in _without_doubles(lines) if _num_edges(line, edges) >= FEWEST_EDGES]
+    lines = [line for line in _without_doubles(lines) if _is_writing(line, edges, usual)]
+    return _without_upright_writing(lines, edges)
 
 
 def band(track: Track, values: Map, *, above: float, below: float) -> Map:
@@ -38,13 +52,74 @@ def band(track: Track, values: Map, *, above: float, below: float) -> Map:
     return values[rows, columns]
 
 
-def _num_edges(track: Track, edges: Map) -> float:
-    return float(band(track, edges, above=0.7 * BODY, below=0.7 * BODY).sum())
+def _is_writing(track: Track, edges: Map, usual: float) -> bool:
+    """Tell a line from a speck and from a flourish."""
+    count = float(_per_column(track, edges).sum())
+    return len(track.heights) >= NARROWEST and count >= max(FEWEST_EDGES, THINNEST * usual * len(track.heights))
 
 
-def _inked(track: Track, edges: Map) -> list[Track]:
-    """Cut a track where the gap between two strokes is too wide, and off where no stroke is any more."""
-    (columns,) = np.nonzero(band(track, edges, above=0.7 * BODY, below=0.7 * BODY).sum(axis=0) > 0)
+def _without_upright_writing(lines: list[Track], edges: Map) -> list[Track]:
+    """Drop what was found across writing that runs up or down the page, and the pieces next to that.
+
+    Where lines are level the ink thins out from row to row more than from column to column; across upright writing
+    it is the other way round.
+    """
+    spreads = [_spreads(line, edges) for line in lines]
+    short = [len(line.heights) < SHORT for line in lines]
+    crossing = {n for n, (rows, columns) in enumerate(spreads) if short[n] and rows < min(EVEN, columns)}
+    beside = {
+        n
+        for n, line in enumerate(lines)
+        for other in crossing
+        if short[n] and spreads[n][0] < 1.0 and _is_next_to(line, lines[other])
+    }
+    return [line for n, line in enumerate(lines) if n not in crossing | beside]
+
+
+def _spreads(line: Track, edges: Map) -> tuple[float, float]:
+    """Return the spread of the edges over rows and over columns around a line, standard deviations by means."""
+    middle, reach = round(float(np.median(line.heights))), round(5 * BODY)
+    window = edges[max(0, middle - reach) : middle + reach + 1, line.left : line.right + 1]
+    sums = [np.convolve(window.sum(axis=axis), np.ones(3), mode="same") for axis in (1, 0)]
+    rows, columns = (float(values.std() / max(1e-6, values.mean())) for values in sums)
+    return rows, columns
+
+
+def _is_next_to(line: Track, other: Track) -> bool:
+    shared = min(line.right, other.right) - max(line.left, other.left)
+    apart = abs(float(np.median(line.heights)) - float(np.median(other.heights)))
+    return shared > 0.3 * len(line.heights) and apart < 6 * BODY
+
+
+def _per_column(track: Track, edges: Map) -> Map:
+    """Return how many edges of strokes each column of a track has."""
+    return np.asarray(band(track, edges, above=0.7 * BODY, below=0.7 * BODY).sum(axis=0))
+
+
+def _density(per_column: Map) -> Map:
+    """Return the mean over the neighbourhood of each column."""
+    padded = np.pad(per_column, AROUND // 2)
+    sums = np.concatenate([[0.0], np.cumsum(padded, dtype=np.float64)])
+    return np.asarray((sums[AROUND:] - sums[:-AROUND])[: len(per_column)] / AROUND, np.float32)
+
+
+def _usual_density(tracks: list[Track], edges: Map) -> float:
+    """Return how many edges a column of writing has on this page: the median over all that has some."""
+    found: list[Map] = []
+    for track in tracks:
+        per_column = _per_column(track, edges)
+        found.append(_density(per_column)[per_column > 0])
+    values = np.concatenate(found) if found else np.zeros(0)
+    return float(np.median(values)) if len(values) else 0.0
+
+
+def _written(track: Track, edges: Map, usual: float) -> list[Track]:
+    """Cut a track where the gap between two words is too wide, and off where strokes stand too far apart.
+
+    A flourish around the text, or what is left of a ruled line, has a stroke now and then; writing has many.
+    """
+    per_column = _per_column(track, edges)
+    (columns,) = np.nonzero((per_column > 0) & (_density(per_column) >= SPARSEST * usual))
     if not len(columns):
         return []
     cuts = np.flatnonzero(np.diff(columns) > WIDEST_GAP)

@@ -23,7 +23,9 @@ WHOLE = 0.6
 """Share of connected ink along one line from which on all of it belongs there."""
 TALLEST = 5.0
 """Higher connected ink is no letter, and cut where it crosses lines."""
-MARGIN = 0.15
+NEAR = 1.2
+"""How far from the middle such ink still counts: what reaches further is a flourish."""
+MARGIN = 0.3
 """Paper between ink and outline."""
 
 Floats = npt.NDArray[np.float64]
@@ -51,7 +53,8 @@ def outlines(pen: Mask, tracks: list[Track], body: float, scale: float) -> list[
     """
     middles = [_middle(track, scale) for track in tracks]
     rows, columns = np.nonzero(pen)
-    owner = _owners(pen, rows, columns, _paint(pen.shape, middles, body), body)
+    zones, centres = _paint(pen.shape, middles, body)
+    owner = _owners(pen, rows, columns, zones, centres, body)
     order = np.argsort(owner, kind="stable")
     limits = np.searchsorted(owner[order], np.arange(1, len(tracks) + 2))
     found: list[Outline] = []
@@ -71,8 +74,8 @@ def _middle(track: Track, scale: float) -> Floats:
     return (np.column_stack([x, y]) + 0.5) * scale - 0.5
 
 
-def _paint(shape: tuple[int, ...], middles: list[Floats], body: float) -> npt.NDArray[np.int32]:
-    """Return for every pixel the number of the line whose zone it is in, from 1, or 0.
+def _paint(shape: tuple[int, ...], middles: list[Floats], body: float) -> tuple[npt.NDArray[np.int32], Floats]:
+    """Return for every pixel the number of the line whose zone it is in, from 1, or 0; and the middles by column.
 
     A zone reaches as far as ascenders and descenders do, or half-way to the next line.
     """
@@ -84,7 +87,7 @@ def _paint(shape: tuple[int, ...], middles: list[Floats], body: float) -> npt.ND
         centres[number, columns] = np.interp(columns, middle[:, 0], middle[:, 1])
     zones = np.zeros(shape, np.int32)
     if not middles:
-        return zones
+        return zones, centres
     reach = round(BEYOND * body)
     for number, centre in enumerate(centres.copy()):
         (columns,) = np.nonzero(~np.isnan(centre))
@@ -107,10 +110,12 @@ def _paint(shape: tuple[int, ...], middles: list[Floats], body: float) -> npt.ND
         lower = np.column_stack([columns, bottoms[number, columns]])
         corners = np.rint(np.vstack([upper, lower[::-1]])).astype(np.int32)
         cv2.fillPoly(zones, [corners.reshape(-1, 1, 2)], number + 1)
-    return zones
+    return zones, centres
 
 
-def _owners(pen: Mask, rows: Ints, columns: Ints, zones: npt.NDArray[np.int32], body: float) -> Ints:
+def _owners(
+    pen: Mask, rows: Ints, columns: Ints, zones: npt.NDArray[np.int32], centres: Floats, body: float
+) -> Ints:
     """Return for every pixel of ink the number of its line, from 1, or 0."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(pen.astype(np.uint8), connectivity=8)
     piece, zone = labels[rows, columns].astype(np.int64), zones[rows, columns].astype(np.int64)
@@ -124,8 +129,13 @@ def _owners(pen: Mask, rows: Ints, columns: Ints, zones: npt.NDArray[np.int32], 
     best, share = np.zeros(count, np.int64), np.zeros(count)
     best[pairs[first] // most] = pairs[first] % most
     share[pairs[first] // most] = sizes[first] / stats[pairs[first] // most, cv2.CC_STAT_AREA]
-    whole = (share >= WHOLE) & (stats[:, cv2.CC_STAT_HEIGHT] <= TALLEST * body)
-    return np.where(whole[piece], best[piece], zone)
+    tall = stats[:, cv2.CC_STAT_HEIGHT] > TALLEST * body
+    whole = (share >= WHOLE) & ~tall
+    owner = np.where(whole[piece], best[piece], zone)
+    if len(centres):
+        away = np.abs(rows - centres[zone - 1, columns]) > NEAR * body
+        owner[tall[piece] & away] = 0
+    return owner
 
 
 def _outline(x: Ints, y: Ints, middle: Floats, body: float) -> Outline:
