@@ -57,8 +57,7 @@ def crop(grey: Grey, line: PageLine) -> Crop:
         The line with its baseline level, at the page's resolution, at least MIN_HEIGHT pixels high.
     """
     outline = np.asarray(line.polygon, np.float64)
-    (x0, y0), (x1, y1) = line.baseline[0], line.baseline[-1]
-    angle = math.atan2(y1 - y0, x1 - x0)
+    angle = line.angle
     if abs(math.degrees(angle)) <= MIN_TURN_DEGREES:
         angle = 0.0
     cos, sin = math.cos(angle), math.sin(angle)

@@ -3,6 +3,7 @@
 Points are (x, y) in pixels of the page image, EXIF rotation applied, the origin at the top left corner.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,15 @@ class PageLine:
         """Left, top, right, bottom of the outline."""
         xs, ys = zip(*self.polygon, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
+
+    @property
+    def angle(self) -> float:
+        """Angle of the straight line through the baseline, radians, positive where it runs downhill to the right."""
+        x, y = np.asarray(self.baseline, np.float64).T
+        if x[-1] - x[0] < 1 or (np.diff(x) <= 0).any():
+            return math.atan2(y[-1] - y[0], x[-1] - x[0])
+        at = np.linspace(x[0], x[-1], 50)
+        return math.atan(float(np.polyfit(at, np.interp(at, x, y), 1)[0]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htr.page_geometry import Mask
-from htr.page_ridges import Track
+from htr.page_ridges import BODY, Track
 
 ABOVE, BELOW = 2.4, 2.1
 """How far ascenders and descenders reach from the middle line."""
@@ -25,6 +25,8 @@ TALLEST = 5.0
 """Higher connected ink is no letter, and cut where it crosses lines."""
 NEAR = 1.2
 """How far from the middle such ink still counts: what reaches further is a flourish."""
+STRAIGHT = 4.0
+"""Shorter lines are taken to be level."""
 MARGIN = 0.3
 """Paper between ink and outline."""
 
@@ -70,6 +72,8 @@ def _middle(track: Track, scale: float) -> Floats:
     size = 9
     padded = np.pad(track.heights.astype(np.float64), size // 2, mode="edge")
     y = np.convolve(padded, np.full(size, 1 / size), mode="valid")
+    if len(y) < STRAIGHT * BODY:  # how so short a ridge bends says nothing about the line
+        y = np.full(len(y), np.median(y))
     x = np.arange(track.left, track.right + 1)
     return (np.column_stack([x, y]) + 0.5) * scale - 0.5
 

@@ -1,6 +1,5 @@
 """A page image in, the text of its lines out: `htr.pages` finds them, the recogniser reads each by itself."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,9 +103,3 @@ def _words(piece: Crop, characters: Sequence[Character]) -> tuple[Word, ...]:
             words.append(Word(text=text, polygon=piece.place(left, max(right, left + 1))))
             run = []
     return tuple(words)
-
-
-def line_angle(line: PageLine) -> float:
-    """Return the angle of a line in degrees, positive where it runs downhill to the right."""
-    (x0, y0), (x1, y1) = line.baseline[0], line.baseline[-1]
-    return math.degrees(math.atan2(y1 - y0, x1 - x0))
