@@ -71,9 +71,10 @@ def crop(grey: Grey, line: PageLine) -> Crop:
     height = max(height, MIN_HEIGHT)
     turn[:, 2] = -low
     flags = cv2.INTER_LINEAR if angle else cv2.INTER_NEAREST
-    piece = cv2.warpAffine(grey, turn, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(grey, turn, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    piece = np.asarray(warped, np.uint8)
     mask = fill_polygon(turned - low, width, height).astype(np.uint8)
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
     inside = cv2.dilate(mask, around).astype(bool)
     piece[~inside] = np.percentile(piece[inside], PAPER_PERCENTILE)
-    return Crop(grey=piece, mask=inside, to_page=cv2.invertAffineTransform(turn))
+    return Crop(grey=piece, mask=inside, to_page=np.asarray(cv2.invertAffineTransform(turn)))

@@ -41,7 +41,7 @@ class PageLine:
 
     @property
     def angle(self) -> float:
-        """Angle of the straight line through the baseline, radians, positive where it runs downhill to the right."""
+        """Angle of the line through the baseline in radians, positive where it runs downhill to the right."""
         x, y = np.asarray(self.baseline, np.float64).T
         if x[-1] - x[0] < 1 or (np.diff(x) <= 0).any():
             return math.atan2(y[-1] - y[0], x[-1] - x[0])

@@ -51,7 +51,7 @@ def find_ink(grey: Grey) -> Ink:
     """
     height, width = grey.shape
     factor = min(1.0, math.sqrt(WORK_PIXELS / (height * width)))
-    small = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else grey
+    small = _shrunk(grey, factor)
     dark = is_dark(small)
     contrast = darkness(255 - small if dark else small)
     ink = threshold(contrast)
@@ -60,7 +60,9 @@ def find_ink(grey: Grey) -> Ink:
     if angle:
         turned = cv2.warpAffine(ink.astype(np.uint8) * 255, level, small.shape[::-1], flags=cv2.INTER_LINEAR)
         ink = turned > 127
-        contrast = cv2.warpAffine(contrast, level, small.shape[::-1], flags=cv2.INTER_LINEAR)
+        contrast = np.asarray(
+            cv2.warpAffine(contrast, level, small.shape[::-1], flags=cv2.INTER_LINEAR), np.float32
+        )
     pen, walls = take_rules_off(ink, contrast)
     # pixel centres: (x + 0.5) * factor - 0.5 is where the centre x of the page went
     shrink = np.array([[factor, 0, factor / 2 - 0.5], [0, factor, factor / 2 - 0.5], [0, 0, 1]])
@@ -68,11 +70,17 @@ def find_ink(grey: Grey) -> Ink:
     return Ink(pen=pen, walls=walls, to_page=np.linalg.inv(there)[:2], dark=dark, skew_degrees=angle)
 
 
+def _shrunk(grey: Grey, factor: float) -> Grey:
+    if factor >= 1:
+        return grey
+    return np.asarray(cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def is_dark(grey: Grey) -> bool:
     """Tell whether the writing is lighter than the paper around it: which way the fine detail sticks out."""
     height, width = grey.shape
     middle = grey[height // 8 : height - height // 8, width // 8 : width - width // 8]
-    middle = cv2.resize(middle, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    middle = _shrunk(middle, 0.5)
     around = cv2.medianBlur(middle, 31)
     detail = middle.astype(np.int16) - around
     strength = float(np.abs(detail).max()) / 3
@@ -85,15 +93,12 @@ def darkness(grey: Grey) -> npt.NDArray[np.float32]:
     The paper's own level is what closing (Soille 2003, chapter 4) leaves where strokes were; a table or a
     scanner's lid around the page, far darker than any paper, counts as paper.
     """
-    quarter = cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))
-    paper = cv2.morphologyEx(quarter, cv2.MORPH_CLOSE, disc)
-    surround = _surround(paper)
-    paper = cv2.medianBlur(paper, 21)
-    paper = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    closed = np.asarray(cv2.morphologyEx(_shrunk(grey, 0.25), cv2.MORPH_CLOSE, disc), np.uint8)
+    paper = cv2.resize(cv2.medianBlur(closed, 21), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     dark = 1.0 - grey.astype(np.float32) / np.maximum(paper, 1)
-    surround = cv2.resize(surround.astype(np.uint8), grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    dark[surround.astype(bool)] = 0.0
+    surround = _surround(closed).astype(np.uint8)
+    dark[cv2.resize(surround, grey.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0] = 0.0
     return np.clip(dark, 0.0, 1.0)
 
 
@@ -125,14 +130,15 @@ def threshold(dark: npt.NDArray[np.float32]) -> Mask:
     sure = np.zeros(count, bool)
     sure[np.unique(labels[levels > high])] = True
     sure[0] = False
-    return sure[labels]
+    return np.asarray(sure[labels], bool)
 
 
 def skew(ink: Mask) -> float:
     """Return by how many degrees lines run downhill to the right: where row sums differ most (Postl 1986)."""
     width = ink.shape[1]
     factor = min(1.0, 600 / width)
-    small = cv2.resize(ink.astype(np.float32), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    shrunk = cv2.resize(ink.astype(np.float32), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    small = np.asarray(shrunk, np.float32)
     best, reach = 0.0, 8.0
     for step in (1.0, 0.25):
         angles = best + np.arange(-reach, reach + step / 2, step)
@@ -196,7 +202,7 @@ def _without_crumbs(pen: Mask, walls: Mask) -> Mask:
     hugging = np.bincount(labels[near.astype(bool)], minlength=count)
     crumbs = hugging > 0.6 * stats[:, cv2.CC_STAT_AREA]
     crumbs[0] = False
-    return pen & ~crumbs[labels]
+    return np.asarray(pen & ~crumbs[labels], bool)
 
 
 def _faint_rules(dark: npt.NDArray[np.float32]) -> Mask:
@@ -204,9 +210,8 @@ def _faint_rules(dark: npt.NDArray[np.float32]) -> Mask:
     height = dark.shape[0]
     down = cv2.blur(np.minimum(dark, 0.3), (1, 41))
     left, right = np.roll(down, 6, axis=1), np.roll(down, -6, axis=1)
-    line = (down - np.maximum(left, right) > FAINT).astype(np.uint8)
-    line = cv2.dilate(line, np.ones((1, 3), np.uint8))
-    rules, _ = _long_runs(np.ascontiguousarray(line.T), length=max(60, height // 16), extent=height // 5)
+    line = cv2.dilate((down - np.maximum(left, right) > FAINT).astype(np.uint8), np.ones((1, 3), np.uint8))
+    rules, _ = _long_runs(np.ascontiguousarray(line.T, np.uint8), length=max(60, height // 16), extent=height // 5)
     return rules.T
 
 

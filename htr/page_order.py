@@ -47,7 +47,7 @@ def _before(boxes: npt.NDArray[np.float64], middle: npt.NDArray[np.float64]) -> 
         first = lefter[i] & (~lower | (companion & ~spanned))
         before[i] |= first
         before[:, i] |= lefter[i] & ~first
-    return before
+    return np.asarray(before, bool)
 
 
 def _sorted(before: Mask, middle: npt.NDArray[np.float64]) -> list[int]:

@@ -74,8 +74,8 @@ def find_body(edges: Map) -> float:
     """Return the height of a letter's body, in pixels of the work page.
 
     A band answers most to the filter of its own width (scale selection by normalised derivatives, Lindeberg 1998);
-    the strong ridges of the page vote. What they say is drawn towards what pages usually have, by half: a filter too
-    wide misses little, one too narrow takes ascenders and flourishes for lines.
+    the strong ridges of the page vote. What they say is drawn towards what pages usually have, by half: a
+    filter too wide misses little, one too narrow takes ascenders and flourishes for lines.
     """
     ratio = (LARGEST_BODY / SMALLEST_BODY) ** (1 / 10)
     bodies = [SMALLEST_BODY * ratio**step for step in range(11)]
@@ -83,7 +83,7 @@ def find_body(edges: Map) -> float:
     width = 2 * round(1.2 * BODY * ALONG) + 1
     for body in bodies:
         blurred = cv2.blur(cv2.blur(shrink(edges, body), (width, 1)), (width, 1))  # nearly a Gaussian, but quick
-        height = ridge_height(blurred)
+        height = ridge_height(np.asarray(blurred, np.float32))
         peaks = height[_is_peak(height)]
         strong.append(float(np.percentile(peaks, 90)) if len(peaks) else 0.0)
     best = bodies[int(np.argmax(strong))]
