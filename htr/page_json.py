@@ -59,7 +59,7 @@ def page_json(reading: PageReading, origin: Origin) -> str:
             for line in reading.lines
         ],
     }
-    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(content, ensure_ascii=False) + "\n"
 
 
 def parse_page_json(path: Path) -> tuple[PageReading, Origin]:

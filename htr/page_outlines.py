@@ -27,6 +27,9 @@ NEAR = 1.2
 """How far from the middle such ink still counts: what reaches further is a flourish."""
 STRAIGHT = 4.0
 """Shorter lines are taken to be level."""
+USUAL = 90
+"""Percentile of the ascenders and descenders of a line that its outline follows: taller ones are cut off, since
+one long loop would make the whole line small to the recogniser, which sees every line at one height."""
 MARGIN = 0.3
 """Paper between ink and outline."""
 
@@ -155,6 +158,8 @@ def _outline(x: Ints, y: Ints, middle: Floats, body: float) -> Outline:
     axis = np.interp(centres, middle[:, 0], middle[:, 1])
     inked = np.isfinite(top)
     drop = float(np.clip(np.median((bottom - axis)[inked]), 0.2 * body, 1.2 * body))
+    top = np.maximum(top, axis - np.percentile((axis - top)[inked], USUAL))
+    bottom = np.minimum(bottom, axis + np.percentile((bottom - axis)[inked], USUAL))
     top = _widest(np.minimum(top, axis - 0.5 * body), np.minimum) - MARGIN * body
     bottom = _widest(np.maximum(bottom, axis + 0.5 * body), np.maximum) + MARGIN * body
     ends = np.array([left - MARGIN * body, *centres[1:-1], right + MARGIN * body])
