@@ -88,7 +88,7 @@ def _spreads(line: Track, edges: Map) -> tuple[float, float]:
 def _is_next_to(line: Track, other: Track) -> bool:
     shared = min(line.right, other.right) - max(line.left, other.left)
     apart = abs(float(np.median(line.heights)) - float(np.median(other.heights)))
-    return shared > 0.3 * len(line.heights) and apart < 6 * BODY
+    return shared > 0.3 * len(line.heights) and apart < 8 * BODY
 
 
 def _per_column(track: Track, edges: Map) -> Map:
