@@ -51,7 +51,7 @@ def card(bundle: Bundle, found: Evaluation, commands: str) -> str:
             "It reads lines of French handwriting of 1900 to today. English it has hardly seen: the table says "
             "how little it makes of it. "
             "`python -m htr read photo.png` uses it where no other bundle is given, and a first training starts "
-            "from it. One image is one line: it does not find lines on a page.",
+            "from it. One image is one line; `python -m htr pages` finds the lines of a page.",
             f"Bundle {short(bundle.digest)}, {size(bundle.path) / 1e6:.1f} MB, trained on "
             f"{bundle.trained_lines:,} lines ({short(bundle.dataset_digest)}).",
             "## How well it reads",

@@ -1,4 +1,4 @@
-"""python -m htr import | synth | train | search | evaluate | calibrate | tune | read."""
+"""python -m htr import | synth | train | search | evaluate | calibrate | tune | read | pages."""
 
 import argparse
 import io
@@ -9,13 +9,17 @@ from htr import __version__
 from htr.errors import QuillflowError
 
 try:
-    from htr import commands_data, commands_model, commands_search
+    from htr import commands_data, commands_model, commands_pages, commands_search
 except ModuleNotFoundError as missing:  # a clone read by a Python that knows nothing of its environment
     if (missing.name or "").partition(".")[0] == "htr":
         raise
     sys.exit(
         f"error: {missing.name!r} is not installed in this Python; in a clone: make setup, then .venv/bin/python"
     )
+
+
+_EXTRAS = {"optuna": "search", "scipy": "search", "matplotlib": "search", "cv2": "pages", "pypdfium2": "pages"}
+"""Packages that the light install lacks -> the extra that brings them; all others come with ``train``."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     commands_data.add_parsers(verbs)
     commands_model.add_parsers(verbs)
+    commands_pages.add_parsers(verbs)
     commands_search.add_parsers(verbs)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # handwriting has more than the terminal's ASCII
@@ -36,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        extra = "search" if error.name in {"optuna", "scipy", "matplotlib"} else "train"
+        extra = _EXTRAS.get(error.name or "", "train")
         print(
             f"error: this command needs the package {error.name!r}: pip install 'quillflow[{extra}]'",
             file=sys.stderr,

@@ -4,7 +4,7 @@
     |-- DataError             a table, dataset or transcription cannot be used as it stands
     |   |-- ConflictError     an id stands for something else already
     |   |-- DivergedError     a training came to numbers that are none
-    |   |-- ImageError        one image cannot be read as a line
+    |   |-- ImageError        one image cannot be read as a line or a page
     |   `-- MissingError      nothing goes by the id that was given
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
     |-- SettingsError         an option or a combination of options makes no sense
@@ -47,11 +47,11 @@ class DivergedError(DataError):
 
 
 class ImageError(DataError):
-    """One image cannot be read as a line.
+    """One image cannot be read as a line or a page.
 
     Attributes:
         reason: a short machine-readable word: ``empty``, ``undecodable``, ``unsupported``, ``too_large``,
-            ``too_small``.
+            ``too_small``, ``unreadable``.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -21,6 +21,8 @@ MAX_PIXELS = 8_000_000
 """A line of more pixels is refused before it is decoded (decompression bombs)."""
 MIN_HEIGHT = 4
 """Pixels; no letter can be told in fewer, and what comes that small is a broken export."""
+MAX_PAGE_PIXELS = 80_000_000
+"""The same for a whole page: A3 at 600 dots an inch has 70 million."""
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 """What is decoded at all: Pillow's other decoders start programs or fail in ways of their own."""
 MAX_SCANS = 100
@@ -85,7 +87,7 @@ def probe(data: bytes) -> tuple[int, int]:
     Raises:
         ImageError: it is not an image, too large or too small.
     """
-    with _open(data) as image:
+    with open_image(data) as image:
         return image.size
 
 
@@ -104,14 +106,8 @@ def decode_first(data: bytes) -> Decoded:
     Raises:
         ImageError: see `decode`.
     """
-    with _open(data) as image:
-        try:
-            image.load()
-            grey = _to_grey(_upright(image))
-        except Exception as error:  # decoders of damaged images raise whatever they like, struct.error included
-            raise ImageError(
-                "undecodable", "image is damaged or cut off; scan, export or copy it again"
-            ) from error
+    with open_image(data) as image:
+        grey = to_grey(load_upright(image))
         return Decoded(grey=grey, turned=_is_turned(image), more_frames=_has_more_frames(image))
 
 
@@ -149,7 +145,16 @@ def paper_and_ink(grey: Grey) -> tuple[float, float]:
     return float(middle), float(min(low, middle - 32))
 
 
-def _open(data: bytes) -> Image.Image:
+def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Open an encoded image without decoding its pixels; the caller closes it.
+
+    Args:
+        data: encoded as in a file; of several frames the first one is checked.
+        max_pixels: more are refused.
+
+    Raises:
+        ImageError: empty, not an image, too large or too small.
+    """
     if not data:
         raise ImageError("empty", "image has no bytes; check that the file was copied whole")
     try:
@@ -157,7 +162,7 @@ def _open(data: bytes) -> Image.Image:
         width, height = image.size
     except Image.DecompressionBombError as error:
         raise ImageError(
-            "too_large", f"image has far more than the {MAX_PIXELS} pixels that are read; cut it into lines first"
+            "too_large", f"image has far more than the {max_pixels} pixels that are read; cut it into lines first"
         ) from error
     except Exception as error:  # the same freedom: see decode
         if kind := _foreign_kind(data):
@@ -165,10 +170,10 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError(
             "undecodable", f"bytes are not an image of a known kind; send one of {', '.join(FORMATS)}"
         ) from error
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels:
         raise ImageError(
             "too_large",
-            f"image has {width} x {height} pixels, at most {MAX_PIXELS} are read; cut it into lines",
+            f"image has {width} x {height} pixels, at most {max_pixels} are read; cut it into lines",
         )
     if height < MIN_HEIGHT:
         raise ImageError(
@@ -214,14 +219,39 @@ def _has_more_frames(image: Image.Image) -> bool:
     return True
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _damaged() -> ImageError:
+    return ImageError("undecodable", "image is damaged or cut off; scan, export or copy it again")
+
+
+def load_upright(image: Image.Image) -> Image.Image:
+    """Return the current frame decoded and turned as the camera was held; it outlives the file.
+
+    Raises:
+        ImageError: the image is damaged.
+    """
+    try:
+        image.load()
+    except Exception as error:  # decoders of damaged images raise whatever they like, struct.error included
+        raise _damaged() from error
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # a damaged EXIF block says nothing about how the camera was held
-        return image
+        return image.copy()
 
 
-def _to_grey(image: Image.Image) -> Grey:
+def to_grey(image: Image.Image) -> Grey:
+    """Return the grey levels of a decoded image: alpha on white paper, 16-bit and CMYK handled.
+
+    Raises:
+        ImageError: the pixels cannot be converted.
+    """
+    try:
+        return _grey_levels(image)
+    except Exception as error:  # Pillow's conversions of rare modes raise whatever they like
+        raise _damaged() from error
+
+
+def _grey_levels(image: Image.Image) -> Grey:
     if image.mode in {
         "I",
         "I;16",

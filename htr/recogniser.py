@@ -120,7 +120,22 @@ class Recogniser:
             ImageError: an image cannot be decoded.
             ValueError: more alternatives are asked for than a search may keep.
         """
-        return [self._read(decode(data), characters, alternatives)[0] for data in images]
+        return self.read_grey((decode(data) for data in images), characters=characters, alternatives=alternatives)
+
+    def read_grey(
+        self, images: Iterable[Grey], *, characters: bool = False, alternatives: int = 0
+    ) -> list[Reading]:
+        """Read lines that are decoded already, such as those cut out of a page.
+
+        Args:
+            images: one line each, shape (height, width).
+            characters: see `read`.
+            alternatives: see `read`.
+
+        Raises:
+            ValueError: more alternatives are asked for than a search may keep.
+        """
+        return [self._read(grey, characters, alternatives)[0] for grey in images]
 
     def observe(
         self, images: Iterable[bytes], *, characters: bool = False, alternatives: int = 0

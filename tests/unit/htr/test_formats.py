@@ -22,6 +22,7 @@ import components.gate.rules as gate
 import htr.bundle
 import htr.corrections
 import htr.lines
+import htr.page_json
 import htr.prediction_log
 import htr.profile
 import htr.report
@@ -38,6 +39,9 @@ from htr.evaluate import Evaluation, ReadLine, profile_table
 from htr.image import Geometry
 from htr.lines import Line, LinesDataset, LinesWriter
 from htr.metrics import count_errors
+from htr.page_geometry import PageLine
+from htr.page_json import Origin, page_json, parse_page_json
+from htr.page_reading import LineReading, PageReading, Word
 from htr.prediction_log import log_row, read_log
 from htr.profile import FEATURES, Profile
 from htr.report import build_report, read_report
@@ -126,6 +130,26 @@ def write_decision(path: Path) -> None:
     path.write_text(json.dumps(gate.decide(report, cer_ceiling=0.5, margin=0.01).to_dict()))
 
 
+ORIGIN = Origin(file="a.png", digest="sha256:a", page=1, num_pages=2, bundle="sha256:b", segmentation=1)
+PAGE = PageReading(
+    width=300,
+    height=200,
+    skew_degrees=0.5,
+    lines=(
+        LineReading(
+            line=PageLine(polygon=((1.0, 2.0), (90.0, 2.0), (90.0, 42.0)), baseline=((1.0, 32.0), (90.0, 33.0))),
+            text="Zoé 9",
+            confidence=0.75,
+            words=(Word(text="Zoé", polygon=((1.0, 2.0), (50.5, 2.0), (50.5, 42.0), (1.0, 42.0))),),
+        ),
+    ),
+)
+
+
+def write_page(path: Path) -> None:
+    path.write_text(page_json(PAGE, ORIGIN), encoding="utf-8")
+
+
 def write_a_verdict(path: Path) -> None:
     slant = FeatureDrift(
         name="slant", p_value=0.001, threshold=0.005, drifted=True, reference_median=0.5, current_median=0.25
@@ -201,6 +225,7 @@ FORMATS = {
     ),
     "report": _format("report.json", htr.report.FORMAT_VERSION, write_report, read_report, ""),
     "gate decision": _format("decision.json", gate.FORMAT_VERSION, write_decision, read_decision, ""),
+    "read page": _format("page.json", htr.page_json.FORMAT_VERSION, write_page, parse_page_json, ""),
     "drift verdict": _format(
         "drift",
         monitoring.verdict.FORMAT_VERSION,
@@ -381,6 +406,10 @@ def test_the_golden_verdict_reads_as_it_was_written() -> None:
     )
     (feature,) = verdict["features"]
     assert (feature["name"], feature["drifted"], feature["direction"]) == ("slant", True, "lower")
+
+
+def test_the_golden_page_reads_as_it_was_written() -> None:
+    assert parse_page_json(FORMATS["read page"].golden) == (PAGE, ORIGIN)
 
 
 def test_the_golden_decisions_read_as_they_were_written() -> None:
