@@ -30,7 +30,7 @@ class PageImage:
     number: int
     """Page of the file, from 1."""
     image: Image.Image
-    """Upright, in the colours of the file."""
+    """Upright, in colour (RGB) or grey (L), whatever the file holds; what is transparent is white."""
     dpi: float
     """Dots an inch, as the file says or by default."""
 
@@ -97,7 +97,7 @@ class PageFile:
             for number in numbers:
                 if number > 1:
                     _seek(image, number)
-                yield PageImage(number=number, image=load_upright(image), dpi=_dpi(image))
+                yield PageImage(number=number, image=_plain(load_upright(image)), dpi=_dpi(image))
 
     def _pdf_pages(self, numbers: list[int]) -> Iterator[PageImage]:
         document = _open_pdf(self.data)
@@ -127,11 +127,24 @@ def _draw(document: pypdfium2.PdfDocument, number: int) -> PageImage:
                 f"page {number} is {width:.0f} x {height:.0f} pixels at {PDF_DPI} dots an inch, "
                 f"at most {MAX_PAGE_PIXELS} are read; scale it down",
             )
-        image = page.render(scale=PDF_DPI / _POINTS_PER_INCH).to_pil()
+        image = _plain(page.render(scale=PDF_DPI / _POINTS_PER_INCH).to_pil())
         page.close()
     except pypdfium2.PdfiumError as error:
         raise ImageError("undecodable", f"page {number} cannot be drawn ({error}); export it again") from error
     return PageImage(number=number, image=image, dpi=PDF_DPI)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return the image in a mode that everything can be made from."""
+    if image.mode in {"L", "RGB"} and "transparency" not in image.info:
+        return image
+    if image.mode in {"RGBA", "PA", "P", "CMYK", "YCbCr", "RGB"}:
+        try:
+            colours = image.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
+        except Exception as error:  # Pillow's conversions of damaged palettes raise whatever they like
+            raise ImageError("undecodable", f"image is damaged: {error}; scan or export it again") from error
+    return Image.fromarray(to_grey(image))
 
 
 def _frames(image: Image.Image) -> int:

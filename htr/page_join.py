@@ -22,6 +22,8 @@ THINNEST = 0.55
 """The same over a whole line, gaps between words included."""
 SHORT = 15 * BODY
 """Only lines shorter than this are doubted to be lines at all."""
+BESIDE = 8 * BODY
+"""From a piece of upright writing to what else may be one."""
 EVEN = 0.6
 """Spread of ink over the rows of a stack of lines, from which on they are lines."""
 FEWEST_EDGES = 8.0
@@ -67,12 +69,14 @@ def _without_upright_writing(lines: list[Track], edges: Map) -> list[Track]:
     spreads = [_spreads(line, edges) for line in lines]
     short = [len(line.heights) < SHORT for line in lines]
     crossing = {n for n, (rows, columns) in enumerate(spreads) if short[n] and rows < min(EVEN, columns)}
-    beside = {
-        n
-        for n, line in enumerate(lines)
-        for other in crossing
-        if short[n] and spreads[n][0] < 1.0 and _is_next_to(line, lines[other])
-    }
+    places = np.array([(t.left, t.right, float(np.median(t.heights))) for t in lines]).reshape(-1, 3)
+    across = places[sorted(crossing)]
+    beside: set[int] = set()
+    for n, (left, right, middle) in enumerate(places):
+        shared = np.minimum(right, across[:, 1]) - np.maximum(left, across[:, 0])
+        close = (shared > 0.3 * (right - left + 1)) & (np.abs(middle - across[:, 2]) < BESIDE)
+        if short[n] and spreads[n][0] < 1.0 and close.any():
+            beside.add(n)
     return [line for n, line in enumerate(lines) if n not in crossing | beside]
 
 
@@ -83,12 +87,6 @@ def _spreads(line: Track, edges: Map) -> tuple[float, float]:
     sums = [np.convolve(window.sum(axis=axis), np.ones(3), mode="same") for axis in (1, 0)]
     rows, columns = (float(values.std() / max(1e-6, values.mean())) for values in sums)
     return rows, columns
-
-
-def _is_next_to(line: Track, other: Track) -> bool:
-    shared = min(line.right, other.right) - max(line.left, other.left)
-    apart = abs(float(np.median(line.heights)) - float(np.median(other.heights)))
-    return shared > 0.3 * len(line.heights) and apart < 8 * BODY
 
 
 def _per_column(track: Track, edges: Map) -> Map:
@@ -132,34 +130,41 @@ def _written(track: Track, edges: Map, usual: float) -> list[Track]:
 
 def _without_doubles(tracks: list[Track]) -> list[Track]:
     """Drop what runs along a longer track less than a body away."""
+    ordered = sorted(tracks, key=lambda t: (-len(t.heights), t.left, float(t.heights[0])))
+    extents = np.array([(t.left, t.right, t.heights.min(), t.heights.max()) for t in ordered]).reshape(-1, 4)
     kept: list[Track] = []
-    for track in sorted(tracks, key=lambda t: (-len(t.heights), t.left, float(t.heights[0]))):
-        for other in kept:
+    kept_rows: list[int] = []
+    for row, track in enumerate(ordered):
+        low, high, top, bottom = extents[row]
+        others = extents[kept_rows]
+        near = np.minimum(high, others[:, 1]) - np.maximum(low, others[:, 0]) >= 0.5 * len(track.heights)
+        near &= (others[:, 2] < bottom + BODY) & (others[:, 3] > top - BODY)
+        for other in (kept[n] for n in np.flatnonzero(near)):
             left, right = max(track.left, other.left), min(track.right, other.right)
-            if right - left < 0.5 * len(track.heights):
-                continue
             apart = np.abs(track.part(left, right).heights - other.part(left, right).heights)
             if float(np.median(apart)) < BODY:
                 break
         else:
             kept.append(track)
+            kept_rows.append(row)
     return kept
 
 
 def _join(pieces: list[Track], walls: Mask) -> list[Track]:
     """Join greedily, the closest pair first: what goes on at the height where the other was heading."""
     ends = [piece.end(right=True, span=SPAN) for piece in pieces]
-    starts = [piece.end(right=False, span=SPAN) for piece in pieces]
+    starts = np.array([piece.end(right=False, span=SPAN) for piece in pieces]).reshape(-1, 2)
+    lefts = np.array([piece.left for piece in pieces])
     pairs: list[tuple[float, int, int]] = []
     for i, before in enumerate(pieces):
-        for j, after in enumerate(pieces):
-            gap = after.left - before.right
-            if i == j or not -2 * BODY <= gap <= WIDEST_GAP or before.left >= after.left:
-                continue
-            (y, slope), (next_y, next_slope) = ends[i], starts[j]
-            step = abs(next_y - y - (slope + next_slope) / 2 * gap)
-            if step <= 0.8 * BODY + 0.08 * max(0, gap) and not _walled(walls, before.right, y, after.left, next_y):
-                pairs.append((max(0, gap) + 3 * step, i, j))
+        y, slope = ends[i]
+        gaps = lefts - before.right
+        steps = np.abs(starts[:, 0] - y - (slope + starts[:, 1]) / 2 * gaps)
+        fits = (gaps >= -2 * BODY) & (gaps <= WIDEST_GAP) & (lefts > before.left)
+        fits &= steps <= 0.8 * BODY + 0.08 * np.maximum(0, gaps)
+        for j in np.flatnonzero(fits).tolist():
+            if not _walled(walls, before.right, y, pieces[j].left, float(starts[j, 0])):
+                pairs.append((float(max(0, gaps[j]) + 3 * steps[j]), i, j))
     following: dict[int, int] = {}
     preceded: set[int] = set()
     for _, i, j in sorted(pairs):

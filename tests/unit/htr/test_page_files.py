@@ -30,6 +30,33 @@ def test_an_image_is_one_page(tmp_path: Path, ending: str) -> None:
     assert (number, abs(level - 90) <= 2) == (1, True)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "F"])
+def test_pages_of_any_kind_of_pixels_come_in_grey_or_colour(tmp_path: Path, mode: str) -> None:
+    ramp = np.tile(np.linspace(0, 255, 120), (90, 1))
+    if mode == "I;16":
+        image = Image.fromarray((ramp * 257).astype(np.uint16))
+    elif mode == "F":
+        image = Image.fromarray(ramp.astype(np.float32))
+    else:
+        image = Image.fromarray(ramp.astype(np.uint8)).convert(mode)
+    image.save(tmp_path / "a.tif")
+    (page,) = PageFile.open(tmp_path / "a.tif").pages()
+    assert page.image.mode in {"L", "RGB"}
+    assert page.image.size == (120, 90)
+    levels = page.grey().mean(axis=0)
+    assert levels[5] < 60
+    assert levels[-5] > 195
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (80, 120), (0, 0, 0, 0))
+    image.paste((200, 0, 0, 255), (20, 20, 60, 60))
+    image.save(tmp_path / "a.png")
+    (page,) = PageFile.open(tmp_path / "a.png").pages()
+    assert page.image.getpixel((5, 5)) == (255, 255, 255)
+    assert page.image.getpixel((40, 40)) == (200, 0, 0)
+
+
 def test_the_pages_of_a_tiff_come_in_order_or_only_those_wanted(tmp_path: Path) -> None:
     first, *others = (sheet(level) for level in (10, 90, 200))
     first.save(tmp_path / "a.tif", save_all=True, append_images=others, dpi=(150, 150))
