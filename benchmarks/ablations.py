@@ -69,7 +69,7 @@ class Outcome:
 
     seconds: float
     lines_per_s: float
-    """In training, validation left out; of this machine as it was then."""
+    """From the first batch on, validations included; of this machine as it was then."""
     edits: list[int]
     """Of every val line, in the dataset's order."""
     characters: list[int]
@@ -109,7 +109,8 @@ def outcome(name: str, dataset: LinesDataset, folder: Path, max_lines: int, seed
     if kept.is_file():
         return Outcome(**json.loads(kept.read_text(encoding="utf-8")))
     variant = VARIANTS[name]
-    settings = {"seed": seed, "max_lines": round(max_lines * (1 - variant.invented)), **variant.settings}
+    chosen = {**variant.settings, "seed": seed + 1} if "seed" in variant.settings else variant.settings
+    settings = {"seed": seed, "max_lines": round(max_lines * (1 - variant.invented)), **chosen}
     base = None
     if variant.invented:
         lines = folder / "invented"

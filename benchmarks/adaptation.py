@@ -1,4 +1,4 @@
-"""How fast a model learns a new hand: CER against corrected lines of a source that it never saw.
+"""How fast a model learns new hands: CER against corrected lines of a source that it never saw.
 
     python benchmarks/adaptation.py LINES --hand names --base pretrained --out build/adaptation
 
@@ -59,13 +59,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("build/adaptation"))
     args = parser.parse_args()
-    numbers = [int(number) for number in args.corrected.split(",")]
+    numbers = sorted({int(number) for number in args.corrected.split(",")})
     dataset = LinesDataset.open(args.lines)
     hand, old = shuffled(dataset, args.hand, args.seed)
     if len(hand) < numbers[-1] + 50:
         parser.error(f"{args.lines}: {len(hand)} lines of source {args.hand!r}; needs {numbers[-1] + 50}")
     base = Bundle.open(resolve(args.base))
-    out = args.out / f"{args.hand}-{short(base.digest)}-{args.seed}"
+    out = args.out / f"{args.hand}-{short(base.digest)}-{short(dataset.digest)}-{numbers[-1]}-{args.seed}"
     judged = written(out / "judged", [replace(one, split="test") for one in hand[numbers[-1] :]])
     golden = written(out / "golden", [one for one in old if one.split == "test"])
     # A language model of the old hands' texts would tell of the texts, not of the hand.
@@ -85,7 +85,9 @@ def main() -> None:
         if not bundle.is_dir():
             config = training_config(settings)
             train(lines, bundle, config, work=out / "work", base=base, on_progress=Shown(number))
-        points.append(measured(number, Bundle.open(bundle), judged, golden, time.monotonic() - began))
+            (bundle.parent / f"{bundle.name}.seconds").write_text(str(time.monotonic() - began), encoding="utf-8")
+        seconds = float((bundle.parent / f"{bundle.name}.seconds").read_text(encoding="utf-8"))
+        points.append(measured(number, Bundle.open(bundle), judged, golden, seconds))
         say(points[-1], points[0])
     content = {
         "hand": args.hand,

@@ -39,6 +39,8 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     val = list(LinesDataset.open(args.lines).lines("val"))
+    if not val or args.max_lines < 1:
+        parser.error(f"{args.lines}: {len(val)} val lines, --max-lines {args.max_lines}; one at least is needed")
     count = min(args.max_lines, len(val))
     lines = [val[number * len(val) // count] for number in range(count)]
     with TemporaryDirectory() as folder:

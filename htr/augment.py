@@ -41,7 +41,7 @@ def mask_spans(line_HW: Line, rng: np.random.Generator, *, share: float) -> Line
     Args:
         line_HW: the line.
         rng: decides everything.
-        share: of the columns that are wiped on average, 0..1.
+        share: of the columns that is wiped at most, on average, 0..1: bands may overlap.
     """
     height, width = line_HW.shape
     masked = line_HW.copy()

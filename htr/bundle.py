@@ -194,7 +194,12 @@ def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:
 
 
 def amend_bundle(bundle: Bundle, path: Path, files: Mapping[str, Path | bytes], **changes: Any) -> Bundle:
-    """Write a copy of a bundle with some manifest fields changed and some files added or replaced."""
+    """Write a copy of a bundle with some manifest fields changed and some files added or replaced.
+
+    A calibration belongs to the decoding that it was fitted for: a copy of another decoding starts without one.
+    """
+    if "decoding" in changes and changes["decoding"] != bundle.decoding:
+        changes.setdefault("calibration", Calibration())
     kept: dict[str, Path | bytes] = {name: bundle.path / name for name in bundle.files}
     return write_bundle(replace(bundle, path=path, **changes), {**kept, **files})
 

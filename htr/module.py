@@ -128,8 +128,11 @@ class LineModule(pl.LightningModule):
         self._train_loss.append(value)
         return loss + self._shortcut_weight * self._loss(shortcut_BTK, batch)
 
-    def on_validation_start(self) -> None:
-        """Let every device judge the same network: batch norm's running figures are averaged over them."""
+    def on_validation_epoch_start(self) -> None:
+        """Let every device judge the same network: batch norm's running figures are averaged over them.
+
+        Averaged weights have taken the place of the weights themselves by now, with figures of their own.
+        """
         if self.plan.ranks > 1:
             for buffer in self.net.buffers():
                 if buffer.is_floating_point():

@@ -25,9 +25,9 @@ class TrainConfig:
     augmentation: float = 1.0
     """Strength of the distortions; 0 is none."""
     masking: float = 0.0
-    """Share of a line's columns that are wiped in training, 0..0.5."""
+    """Share of a line's columns that is wiped in training, 0..0.5; somewhat less, since the bands may overlap."""
     joining: float = 0.0
-    """Share of the lines that are shown with another one behind them, 0..1."""
+    """Share of the lines that are shown with another one behind them, 0..1; such lines are twice as wide."""
     batches_by: str = "lines"
     """``lines``: as many lines in each batch; ``pixels``: as many pixels, ``batch_size`` lines on average."""
     averaging: float = 0.0

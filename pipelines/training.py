@@ -74,7 +74,7 @@ def training(
         start: bundle that a first training starts from: its folder, ``pretrained`` for the one that ships, "" for
             none. Not used where there is a champion, or where the settings name a network shape.
         tune_lines: validation lines by which a language model of the training texts is weighed; 0 for none, which
-            reads about twice as fast.
+            reads two to three times as fast.
         settings: fields of htr.train_config.TrainConfig that differ from their defaults.
         cer_ceiling: golden CER that a first model must stay below, as a fraction.
         margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.

@@ -10,6 +10,7 @@ from components.evaluate.report_page import evaluation_page
 from components.page import write_page
 from components.progress import Ticker, say
 from htr.bundle import MANIFEST, REFERENCE, Bundle, amend_bundle
+from htr.errors import SettingsError
 from htr.evaluate import Evaluation, calibrate, evaluate, profile_bytes, recalibrated
 from htr.lines import LinesDataset
 from htr.parity import certify
@@ -49,6 +50,8 @@ def compare(
         Metrics of the challenger on the golden test, and on the recent lines where there are any.
     """
     lines = LinesDataset.open(dataset)
+    if tune_lines < 0:
+        raise SettingsError(f"tune_lines must be 0 or more, got {tune_lines}; 0 keeps best path")
     with TemporaryDirectory() as folder:
         bundle = Bundle.open(challenger)
         if tune_lines:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from htr.bundle import Bundle, amend_bundle
+from htr.calibration import Calibration
 from htr.ctc import best_path
 from htr.decoding import LEXICON, NGRAM, Decoding
 from htr.errors import BundleError, ImageError
@@ -60,6 +61,20 @@ def test_a_beam_search_reads_each_line_alone_too_and_leaves_the_profile_alone(
         assert tuned.profile == untuned.profile
         read = recogniser.bundle.alphabet.encode(tuned.reading.text)
         assert tuned.reading.log_prob == pytest.approx(text_log_prob(plain.log_probs(decode(image)), read))
+
+
+def test_a_copy_of_another_decoding_starts_without_the_old_ones_calibration(
+    fond_bundle: Path, tmp_path: Path
+) -> None:
+    fond = Bundle.open(fond_bundle)
+    curve = Calibration(slope=-1.0, length_slope=0.5, search_slope=-0.5)
+    fitted = amend_bundle(fond, tmp_path / "fitted", {}, calibration=curve)
+    (searched,) = Recogniser(fitted).read(IMAGES[:1])
+    assert searched.confidence != Recogniser(fond).read(IMAGES[:1])[0].confidence
+    plain = amend_bundle(fitted, tmp_path / "plain", {}, decoding=None)
+    assert plain.calibration == Calibration()
+    assert 0 <= Recogniser(plain).read(IMAGES[:1])[0].confidence <= 1
+    assert amend_bundle(fitted, tmp_path / "same", {}, decoding=fitted.decoding).calibration == curve
 
 
 @pytest.mark.parametrize("kind", ["tiny_bundle", "fond_bundle"])
