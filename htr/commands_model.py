@@ -171,7 +171,7 @@ def _tune(args: argparse.Namespace, say: Say) -> int:
         sys.stderr.write(f"{weights}, lexicon penalty {decoding.lexicon_penalty:.2f}: CER {cer:.2%}\n")
 
     tuned = tune(
-        Bundle.open(args.bundle),
+        Bundle.open(resolve(args.bundle)),
         LinesDataset.open(args.lines),
         args.out,
         order=args.order,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from htr.bundle import Bundle
 from htr.lines import LinesDataset
+from htr.pretrained import resolve
 
 if TYPE_CHECKING:
     from htr.search.trial import Trial
@@ -51,7 +52,7 @@ def _search(args: argparse.Namespace, say: Say) -> int:
         pruner=args.pruner,
         settings=read_settings(args.config) if args.config else {},
     )
-    base = Bundle.open(args.base) if args.base else None
+    base = Bundle.open(resolve(args.base)) if args.base else None
     trials = search(LinesDataset.open(args.lines), args.out, config, watcher=_Shown(args.trials, say), base=base)
     best = best_of(trials)
     if not (args.out / PLOT_FOLDER).is_dir():

@@ -205,7 +205,7 @@ def _foreign_kind(data: bytes) -> str:
 def _is_turned(image: Image.Image) -> bool:
     try:
         return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
-    except Exception:  # damaged, and then `_upright` found nothing either
+    except Exception:  # damaged, and then `load_upright` found nothing either
         return False
 
 

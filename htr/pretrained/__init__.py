@@ -12,13 +12,13 @@ PRETRAINED = "pretrained"
 _FOLDER = Path(__file__).parent / "bundle"
 
 
-def resolve(bundle: str) -> Path:
+def resolve(bundle: str | Path) -> Path:
     """Return the folder of a bundle that is given by its path, or by the name PRETRAINED.
 
     Raises:
         BundleError: the shipped bundle is asked for and is not part of this installation.
     """
-    if bundle != PRETRAINED:
+    if str(bundle) != PRETRAINED:
         return Path(bundle)
     if not _FOLDER.is_dir():
         raise BundleError(
