@@ -84,7 +84,8 @@ def _draw(document: pypdfium2.PdfDocument, number: int, max_pixels: int) -> Imag
                     )
                 drawn = page.render(scale=PDF_DPI / _POINTS_PER_INCH)
                 try:
-                    return drawn.to_pil().copy()  # what to_pil gives lies in memory of PDFium's
+                    copied: Image.Image = drawn.to_pil().copy()  # what to_pil gives is in memory of PDFium's
+                    return copied
                 finally:
                     drawn.close()
             finally:
