@@ -25,6 +25,10 @@ Prediction = dict[str, Any]
 """What a V1 answer says about one line image, characters included."""
 
 
+class ModelSwappedError(Exception):
+    """The lines of one request would be read by two models; it is to be begun anew."""
+
+
 class Lines(Protocol):
     """Reads the lines of one request, all with one model."""
 
