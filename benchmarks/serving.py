@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             counts = [int(text) for text in args.concurrency.split(",")]
             with (
-                served(bundle, place / "served", threads=threads, queue=max(counts)) as ours,
+                served(
+                    bundle, place / "served", threads=threads, queue=max(counts), options=args.served_option
+                ) as ours,
                 plain(bundle, place / "plain", threads=threads) as peer,
             ):
                 facts["overhead_ms"] = {
@@ -189,6 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each figure (default: %(default)s)")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="overload the server for so long instead")
     parser.add_argument("--rate", type=float, default=1.5, help="of the soak, times what the server can read")
+    parser.add_argument(
+        "--served-option", action="append", default=[], metavar="OPTION", help="given to our server as it is"
+    )
     parser.add_argument("--seed", type=int, default=1)
     return parser
 

@@ -20,7 +20,8 @@ from serving.champion import ModelUri, Registry
 from serving.follow import Champion
 from serving.limits import Limits
 from serving.prediction_log import PredictionLog
-from serving.served import Served, serve_bundle
+from serving.readers import Readers
+from serving.served import Load, Served, load_warm, serve_bundle
 
 logger = logging.getLogger("serving")
 EPILOG = """Every other flag of KServe's model server works too, --enable_grpc, --max_threads,
@@ -68,7 +69,12 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     if options.corrections is not None:
         corrections = CorrectionStore(options.corrections)
         corrections.prepare()
-    serve = _model(options, closing)
+    load: Load = load_warm
+    if options.threads > 1 and not options.one_process:
+        readers = Readers(options.threads, max_seconds=options.timeout_s)
+        closing.callback(readers.close)
+        load = readers.load
+    serve = _model(options, closing, load)
 
     from kserve.model_server import app
     from kserve.model_server import parser as kserve_parser
@@ -117,14 +123,14 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     LineServer(host=options.host, flags=flags, announce=announce, token=token).start([reader])
 
 
-def _model(options: argparse.Namespace, closing: ExitStack) -> Callable[[], Served]:
+def _model(options: argparse.Namespace, closing: ExitStack, load: Load) -> Callable[[], Served]:
     if options.bundle is not None:
-        served = serve_bundle(options.bundle)
+        served = serve_bundle(options.bundle, load=load)
         return lambda: served
     uri = ModelUri.parse(options.model)
     if not options.tracking_uri:
         raise SettingsError(f"--model {uri}: where is MLflow? Give --tracking-uri or set MLFLOW_TRACKING_URI")
-    champion = Champion(Registry(options.tracking_uri, options.cache_dir), uri, poll_s=options.poll_s)
+    champion = Champion(Registry(options.tracking_uri, options.cache_dir, load=load), uri, poll_s=options.poll_s)
     champion.start()
     closing.callback(champion.stop)
     return lambda: champion.served
@@ -164,7 +170,12 @@ def _parser() -> argparse.ArgumentParser:
         "--threads",
         type=_count,
         default=min(4, _num_cores()),
-        help="requests read at the same time (default: %(default)s)",
+        help="requests read at the same time, from 2 on each in a process of its own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--one-process",
+        action="store_true",
+        help="read in threads of the server: less memory, and hardly more lines than by one thread",
     )
     parser.add_argument(
         "--queue",
