@@ -110,7 +110,7 @@ def decode_first(data: bytes) -> Decoded:
     """
     with open_image(data) as image:
         grey = to_grey(load_upright(image))
-        return Decoded(grey=grey, turned=_is_turned(image), more_frames=_has_more_frames(image))
+        return Decoded(grey=grey, turned=is_turned(image), more_frames=has_more_frames(image))
 
 
 def line_tensor(grey: Grey, geometry: Geometry) -> LineTensor:
@@ -219,14 +219,16 @@ def _foreign_kind(data: bytes) -> str:
     return "an XML file" if head.startswith(b"<?xml") else ""
 
 
-def _is_turned(image: Image.Image) -> bool:
+def is_turned(image: Image.Image) -> bool:
+    """Return whether the EXIF block says that a picture lies on its side, upside down or mirrored."""
     try:
         return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
     except Exception:  # damaged, and then `load_upright` found nothing either
         return False
 
 
-def _has_more_frames(image: Image.Image) -> bool:
+def has_more_frames(image: Image.Image) -> bool:
+    """Return whether there are several frames or pages; the image stands at the second one afterwards."""
     if image.format not in FORMATS:  # the second picture of a phone's JPEG (MPO) is no page
         return False
     try:

@@ -1,7 +1,8 @@
 """The process that reads lines for a server: asked through a socket, until the other end is closed.
 
     {"do": "load", "bundle": DIR}                      -> {"digest": "sha256:..."}
-    {"do": "observe", "bundle": DIR, "digest", "characters", "alternatives"}, then the image's bytes
+    {"do": "observe", "bundle": DIR, "digest", "characters", "alternatives"}, then the image's bytes;
+    or with {"decoded": {"shape": [height, width], "turned", "more_frames"}} beside them, and then its pixels
                                                        -> {"observation": {...}}
     -> {"image_error": {"reason", "message"}}, {"bundle_error": "..."} or {"failed": traceback}
 
@@ -21,7 +22,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from htr.errors import BundleError, ImageError
+from htr.image import Decoded, decode_first
 from htr.recogniser import Recogniser
 from serving.served import load_warm
 
@@ -50,8 +54,9 @@ def _answer(asked: dict[str, Any], image: bytes, load: Callable[[Path], Recognis
             return {
                 "bundle_error": f"{asked['bundle']}: is another bundle now; start the server again to serve it"
             }
-        (observation,) = recogniser.observe(
-            [image], characters=asked["characters"], alternatives=asked["alternatives"]
+        decoded = _decoded(asked["decoded"], image) if "decoded" in asked else decode_first(image)
+        (observation,) = recogniser.observe_decoded(
+            [decoded], characters=asked["characters"], alternatives=asked["alternatives"]
         )
         return {"observation": asdict(observation)}
     except ImageError as error:
@@ -60,6 +65,11 @@ def _answer(asked: dict[str, Any], image: bytes, load: Callable[[Path], Recognis
         return {"bundle_error": str(error)}
     except Exception:
         return {"failed": traceback.format_exc()}
+
+
+def _decoded(told: dict[str, Any], pixels: bytes) -> Decoded:
+    grey = np.frombuffer(pixels, np.uint8).reshape(told["shape"])
+    return Decoded(grey=grey, turned=told["turned"], more_frames=told["more_frames"])
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from htr.alignment import Character
 from htr.errors import BundleError, ImageError, ServiceError
+from htr.image import Decoded
 from htr.profile import Profile
 from htr.recogniser import Alternative, Observation, Reading
 from htr.verdicts import Verdict
@@ -121,9 +122,30 @@ class RemoteRecogniser:
         Raises:
             ReaderFailedError: the process died of an image, or failed.
         """
-        asked = {"bundle": str(self._bundle), "digest": self.digest}
+        asked = self._asked(characters, alternatives)
         for image in images:
-            yield self._readers.observe({**asked, "characters": characters, "alternatives": alternatives}, image)
+            yield self._readers.observe(asked, image)
+
+    def observe_decoded(
+        self, images: Iterable[Decoded], *, characters: bool = False, alternatives: int = 0
+    ) -> Iterator[Observation]:
+        """See `htr.recogniser.Recogniser.observe_decoded`.
+
+        Raises:
+            ReaderFailedError: the process died, or failed.
+        """
+        asked = self._asked(characters, alternatives)
+        for image in images:
+            told = {"shape": image.grey.shape, "turned": image.turned, "more_frames": image.more_frames}
+            yield self._readers.observe({**asked, "decoded": told}, image.grey.tobytes())
+
+    def _asked(self, characters: bool, alternatives: int) -> dict[str, Any]:
+        return {
+            "bundle": str(self._bundle),
+            "digest": self.digest,
+            "characters": characters,
+            "alternatives": alternatives,
+        }
 
 
 class _Reader:

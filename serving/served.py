@@ -9,6 +9,7 @@ from typing import Protocol
 from PIL import Image
 
 from htr.bundle import short
+from htr.image import Decoded
 from htr.recogniser import Observation, Recogniser
 from serving.stamp import Stamp
 
@@ -23,6 +24,11 @@ class Observer(Protocol):
         self, images: Iterable[bytes], *, characters: bool = False, alternatives: int = 0
     ) -> Iterator[Observation]:
         """See `htr.recogniser.Recogniser.observe`."""
+
+    def observe_decoded(
+        self, images: Iterable[Decoded], *, characters: bool = False, alternatives: int = 0
+    ) -> Iterator[Observation]:
+        """See `htr.recogniser.Recogniser.observe_decoded`."""
 
 
 Load = Callable[[Path], Observer]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from htr.errors import BundleError, ImageError
+from htr.image import decode_first
 from htr.recogniser import Recogniser
 from serving.readers import ReaderFailedError, Readers
 from tests.conftest import line_png
@@ -37,6 +38,8 @@ def test_another_process_observes_the_very_same(
     here = list(Recogniser.load(tiny_bundle).observe(IMAGES, **asked))
     remote = readers.load(tiny_bundle)
     assert list(remote.observe(IMAGES, **asked)) == here
+    decoded = [decode_first(image) for image in IMAGES]
+    assert list(remote.observe_decoded(decoded, **asked)) == here
     assert remote.digest == Recogniser.load(tiny_bundle).digest
 
 
