@@ -1,0 +1,88 @@
+"""The process that reads lines for a server: asked through a socket, until the other end is closed.
+
+    {"do": "load", "bundle": DIR}                      -> {"digest": "sha256:..."}
+    {"do": "observe", "bundle": DIR, "digest", "characters", "alternatives"}, then the image's bytes;
+    or with {"decoded": {"shape": [height, width], "turned", "more_frames"}} beside them, and then its pixels
+                                                       -> {"observation": {...}}
+    -> {"image_error": {"reason", "message"}}, {"bundle_error": "..."} or {"failed": traceback}
+
+JSON, since what this process decodes comes from strangers: the server believes none of its bytes to be more than
+data. It imports the recogniser and no server, so that it starts in half a second and holds little memory.
+"""
+
+import argparse
+import json
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htr.errors import BundleError, ImageError
+from htr.image import Decoded, decode_first
+from htr.recogniser import Recogniser
+from serving.served import load_warm
+
+KEPT = 2
+"""Models that are held at a time: the champion, and the one before it, whose requests are still being read."""
+
+
+def serve(connection: Connection) -> None:
+    """Answer until the other end is closed."""
+    load = lru_cache(maxsize=KEPT)(load_warm)
+    while True:
+        try:
+            asked = json.loads(connection.recv_bytes())
+            image = connection.recv_bytes() if asked["do"] == "observe" else b""
+        except EOFError:  # the server is gone, or has no more work
+            return
+        connection.send_bytes(json.dumps(_answer(asked, image, load)).encode())
+
+
+def _answer(asked: dict[str, Any], image: bytes, load: Callable[[Path], Recogniser]) -> dict[str, Any]:
+    try:
+        recogniser = load(Path(asked["bundle"]))
+        if asked["do"] == "load":
+            return {"digest": recogniser.digest}
+        if recogniser.digest != asked["digest"]:  # exchanged under the same path, and this process began since
+            return {
+                "bundle_error": f"{asked['bundle']}: is another bundle now; start the server again to serve it"
+            }
+        decoded = _decoded(asked["decoded"], image) if "decoded" in asked else decode_first(image)
+        (observation,) = recogniser.observe_decoded(
+            [decoded], characters=asked["characters"], alternatives=asked["alternatives"]
+        )
+        return {"observation": asdict(observation)}
+    except ImageError as error:
+        return {"image_error": {"reason": error.reason, "message": str(error)}}
+    except BundleError as error:
+        return {"bundle_error": str(error)}
+    except Exception:
+        return {"failed": traceback.format_exc()}
+
+
+def _decoded(told: dict[str, Any], pixels: bytes) -> Decoded:
+    grey = np.frombuffer(pixels, np.uint8).reshape(told["shape"])
+    return Decoded(grey=grey, turned=told["turned"], more_frames=told["more_frames"])
+
+
+def main() -> None:
+    """Take the socket that was passed on and serve it."""
+    parser = argparse.ArgumentParser(prog="serving.reader_process", description=__doc__.splitlines()[0])
+    parser.add_argument("--socket", type=int, required=True, help="descriptor to be asked through")
+    descriptor = parser.parse_args().socket
+    # Both are meant for the server, which lets requests in flight be read to their end and then closes the socket.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with Connection(socket.socket(fileno=descriptor).detach()) as connection:
+        serve(connection)
+
+
+if __name__ == "__main__":
+    main()
