@@ -16,12 +16,12 @@ import httpx
 import orjson
 
 from htr.errors import SettingsError
-from htr.page_crop import Crop
+from htr.page_crop import Crop, encode_crop
 from htr.page_geometry import PageLine
 from serving.access import Token
 from serving.admission import Check
 from serving.line_source import ModelSwappedError, Prediction
-from serving.page_answers import b64, encode_crop
+from serving.page_answers import b64
 from serving.refusals import BusyError, PredictorAwayError, ReadingFailedError
 from serving.stamp import Stamp
 from serving.wanted import Wanted
