@@ -1,5 +1,6 @@
 """Pages over HTTP: one process that does it all, and a transformer in front of it, answer the same."""
 
+import asyncio
 import base64
 import json
 import re
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from kserve import InferenceGRPCClient, InferInput, InferRequest
 from PIL import Image
 
 from htr.correction_store import CorrectionStore
@@ -99,6 +101,18 @@ def test_v2_and_v1_say_the_same_on_both(site: Site) -> None:
         (output,) = answer["outputs"]
         assert (answer["id"], output["name"]) == ("v2", "pages")
         assert [json.loads(one) for one in output["data"]] == expected["predictions"]
+
+
+def test_grpc_says_the_same(site: Site) -> None:
+    async def ask() -> Any:
+        tensor = InferInput("image", [1], "BYTES", data=[page(3).png()])
+        request = InferRequest("pages", [tensor], parameters={"formats": "text"})
+        async with InferenceGRPCClient(site.transformer.grpc) as client:
+            return await client.infer(request)
+
+    (found,) = asyncio.run(ask()).outputs[0].as_numpy().tolist()
+    expected = site.one.post(PAGES, json=body(page(3).png(), formats=["text"])).json()["predictions"]
+    assert json.loads(found) == expected[0]
 
 
 def test_a_crop_sent_to_the_line_route_reads_as_the_line_of_the_page(site: Site) -> None:

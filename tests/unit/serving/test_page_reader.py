@@ -211,6 +211,22 @@ def test_a_bad_file_refuses_the_request_unless_partial_answers_are_wanted(
     assert read_log(tmp_path)["position"].to_pylist() == [0], "what was refused has no rows"
 
 
+def test_xml_holds_the_name_that_the_request_gives(served: Served, pool: ThreadPoolExecutor) -> None:
+    instance = {"image": {"b64": base64.b64encode(drawn(1).png()).decode()}, "name": "brève & longue.png"}
+    asked = {"instances": [instance], "parameters": {"formats": ["alto", "page"]}}
+    answer, _ = asyncio.run(reader_of(served, pool)(asked))
+    files = answer["predictions"][0]["files"]
+    assert "<fileName>brève &amp; longue.png</fileName>" in files["alto"][0]
+    assert 'imageFilename="brève &amp; longue.png"' in files["page"][0]
+
+
+@pytest.mark.parametrize("name", [7, None, "a\nb", "x" * 256])
+def test_a_name_that_is_none_is_refused(served: Served, pool: ThreadPoolExecutor, name: object) -> None:
+    instance = {"image": {"b64": base64.b64encode(drawn(1).png()).decode()}, "name": name}
+    with pytest.raises(RequestError, match="instance 0: name: expected"):
+        asyncio.run(reader_of(served, pool)({"instances": [instance]}))
+
+
 def test_limits_are_kept_before_anything_is_decoded_or_read(served: Served, pool: ThreadPoolExecutor) -> None:
     limits = Limits(max_files=2, max_pages=3, max_page_pixels=600 * 520, max_lines=4)
     reader = reader_of(served, pool, limits=limits)
