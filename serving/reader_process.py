@@ -6,19 +6,16 @@
                                                        -> {"observation": {...}}
     -> {"image_error": {"reason", "message"}}, {"bundle_error": "..."} or {"failed": traceback}
 
-JSON, since what this process decodes comes from strangers: the server believes none of its bytes to be more than
-data. It imports the recogniser and no server, so that it starts in half a second and holds little memory.
+The messages are those of `serving.reader_wire`. It imports the recogniser and no server, so that it starts quickly
+and holds little memory.
 """
 
 import argparse
-import json
 import signal
 import socket
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import lru_cache
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +24,22 @@ import numpy as np
 from htr.errors import BundleError, ImageError
 from htr.image import Decoded, decode_first
 from htr.recogniser import Recogniser
+from serving.reader_wire import receive, send
 from serving.served import load_warm
 
 KEPT = 2
 """Models that are held at a time: the champion, and the one before it, whose requests are still being read."""
 
 
-def serve(connection: Connection) -> None:
+def serve(connection: socket.socket) -> None:
     """Answer until the other end is closed."""
     load = lru_cache(maxsize=KEPT)(load_warm)
     while True:
         try:
-            asked = json.loads(connection.recv_bytes())
-            image = connection.recv_bytes() if asked["do"] == "observe" else b""
+            asked, data = receive(connection)
         except EOFError:  # the server is gone, or has no more work
             return
-        connection.send_bytes(json.dumps(_answer(asked, image, load)).encode())
+        send(connection, _answer(asked, data, load))
 
 
 def _answer(asked: dict[str, Any], image: bytes, load: Callable[[Path], Recogniser]) -> dict[str, Any]:
@@ -55,10 +52,8 @@ def _answer(asked: dict[str, Any], image: bytes, load: Callable[[Path], Recognis
                 "bundle_error": f"{asked['bundle']}: is another bundle now; start the server again to serve it"
             }
         decoded = _decoded(asked["decoded"], image) if "decoded" in asked else decode_first(image)
-        (observation,) = recogniser.observe_decoded(
-            [decoded], characters=asked["characters"], alternatives=asked["alternatives"]
-        )
-        return {"observation": asdict(observation)}
+        wanted = {name: asked[name] for name in ("characters", "alternatives")}
+        return {"observation": next(recogniser.observe_decoded([decoded], **wanted))}
     except ImageError as error:
         return {"image_error": {"reason": error.reason, "message": str(error)}}
     except BundleError as error:
@@ -80,7 +75,7 @@ def main() -> None:
     # Both are meant for the server, which lets requests in flight be read to their end and then closes the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with Connection(socket.socket(fileno=descriptor).detach()) as connection:
+    with socket.socket(fileno=descriptor) as connection:
         serve(connection)
 
 

@@ -5,7 +5,6 @@ each a process (`serving.reader_process`), and keeps for itself what must be one
 prediction log. A reader that dies or does not answer costs the one request that it read.
 """
 
-import json
 import os
 import socket
 import subprocess
@@ -13,16 +12,13 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from htr.alignment import Character
 from htr.errors import BundleError, ImageError, ServiceError
 from htr.image import Decoded
-from htr.profile import Profile
-from htr.recogniser import Alternative, Observation, Reading
-from htr.verdicts import Verdict
+from htr.recogniser import Observation
+from serving.reader_wire import observation, receive, send
 
 CODE = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
@@ -160,7 +156,7 @@ class _Reader:
         return self._process.pid if self._process.poll() is None else 0
 
     def load(self, bundle: Path) -> str:
-        digest = str(self._ask({"do": "load", "bundle": str(bundle)}, None, START_SECONDS)["digest"])
+        digest = str(self._ask({"do": "load", "bundle": str(bundle)}, b"", START_SECONDS)["digest"])
         self._knows.add(str(bundle))
         return digest
 
@@ -170,7 +166,7 @@ class _Reader:
         if asked["bundle"] not in self._knows:  # it was started again; loading has a time of its own
             self.load(Path(asked["bundle"]))
         answer = self._ask({"do": "observe", **asked}, image, self._max_seconds)
-        return _observation(answer["observation"])
+        return observation(answer["observation"])
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -188,17 +184,14 @@ class _Reader:
             raise ServiceError(f"cannot start a process to read in ({error.strerror}); try --threads 1") from error
         finally:
             theirs.close()
-        self._connection = Connection(ours.detach())
+        self._connection = ours
         self._knows: set[str] = set()
 
-    def _ask(self, asked: dict[str, Any], image: bytes | None, seconds: float) -> dict[str, Any]:
+    def _ask(self, asked: dict[str, Any], data: bytes, seconds: float) -> dict[str, Any]:
         try:
-            self._connection.send_bytes(json.dumps(asked).encode())
-            if image is not None:
-                self._connection.send_bytes(image)
-            if not self._connection.poll(seconds):
-                raise TimeoutError(f"no answer within {seconds:g} s")
-            answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
+            self._connection.settimeout(seconds)
+            send(self._connection, asked, data)
+            answer, _ = receive(self._connection)
         except (OSError, EOFError, ValueError) as error:
             code = self._restart()
             raise ReaderFailedError(
@@ -226,18 +219,3 @@ class _Reader:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-def _observation(found: dict[str, Any]) -> Observation:
-    reading = found["reading"]
-    characters = reading.pop("characters")
-    alternatives = tuple(Alternative(**one) for one in reading.pop("alternatives"))
-    return Observation(
-        reading=Reading(
-            **reading,
-            characters=None if characters is None else tuple(Character(**one) for one in characters),
-            alternatives=alternatives,
-        ),
-        profile=Profile(**found["profile"]),
-        verdicts=tuple(Verdict(word) for word in found["verdicts"]),
-    )

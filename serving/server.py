@@ -16,7 +16,7 @@ from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
 
-from htr.errors import ServiceError, SettingsError
+from htr.errors import ServiceError
 from serving.access import Token
 from serving.addresses import Addresses, netloc
 from serving.dataplane import FixedRepository, LineDataPlane
@@ -79,22 +79,6 @@ class LineServer(ModelServer):  # type: ignore[misc]  # KServe is untyped
             raise ServiceError(
                 f"port {self.http_port} on {self._host} cannot be bound; choose another --http_port"
             ) from error
-
-    def setup_event_loop(self) -> None:
-        """Do what --event-loop says, which KServe heeds with several workers only; its own loop never runs.
-
-        Raises:
-            SettingsError: uvloop is asked for and not installed.
-        """
-        if self._flags.event_loop == "asyncio":
-            return
-        try:
-            import uvloop
-        except ImportError as error:
-            if self._flags.event_loop == "uvloop":
-                raise SettingsError("--event-loop uvloop: it is not installed; leave the flag out") from error
-            return
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
     async def _serve(self) -> None:
         self._rest_server.config.host = self._host
