@@ -65,6 +65,15 @@ def served(
 
 
 @contextlib.contextmanager
+def transformer(predictor: Target, folder: Path, *, threads: int) -> Iterator[Target]:
+    """Run our transformer of pages before a server of ours, until the block ends."""
+    command = ("-m", "serving.pages", "--predictor_host", predictor.url, "--threads", str(threads))
+    ports = ("--http_port", "0", "--grpc_port", "0")
+    with _running("transformer", "/v1/models/pages:predict", folder, *command, *ports) as target:
+        yield target
+
+
+@contextlib.contextmanager
 def plain(bundle: Path, folder: Path, *, threads: int) -> Iterator[Target]:
     """Run the plain server until the block ends."""
     command = ("-m", "benchmarks.plain_server", "--bundle", str(bundle), "--threads", str(threads))

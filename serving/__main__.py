@@ -14,9 +14,9 @@ from htr.correction_store import CorrectionStore
 from htr.errors import SettingsError
 from serving.champion import ModelUri, Registry
 from serving.follow import Champion
+from serving.log_options import add_log_options, open_log
 from serving.options import EPILOG, add_server_options, seconds
 from serving.page_model import add_options, local_source, make_pages, pages_name
-from serving.prediction_log import PredictionLog
 from serving.readers import Readers
 from serving.served import Load, Served, load_warm, serve_bundle
 from serving.start import check_options, limits_of, run_command, serve_models
@@ -32,10 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitStack) -> None:
     token = check_options(options)
-    log = None
-    if options.log_dir is not None:
-        log = PredictionLog(options.log_dir)
-        closing.callback(log.close)
+    log = open_log(options, closing)
     corrections = None
     if options.corrections is not None:
         corrections = CorrectionStore(options.corrections)
@@ -126,9 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--poll-s", type=seconds, default=5.0, help="look for a new champion this often (default: 5)"
     )
-    parser.add_argument(
-        "--log-dir", type=Path, metavar="DIR", help="where the prediction log goes (default: none)"
-    )
+    add_log_options(parser)
     parser.add_argument(
         "--corrections", type=Path, metavar="DIR", help="take corrections, and keep them there (default: refused)"
     )
