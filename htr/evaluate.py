@@ -16,7 +16,7 @@ from htr.calibration import Calibration, fit
 from htr.errors import ImageError
 from htr.lines import LinesDataset
 from htr.metrics import ErrorCounts, bootstrap_ratio, count_errors, edit_operations
-from htr.profile import FEATURES, SCHEMA, Profile
+from htr.profile import SCHEMA, Profile
 from htr.recogniser import Reading, Recogniser
 
 REPORT_VERSION = 1
@@ -231,9 +231,7 @@ def recalibrated(evaluation: Evaluation, calibration: Calibration) -> Evaluation
 
 def profile_table(lines: Iterable[ReadLine]) -> pa.Table:
     """Return the profile rows of the lines: the reference that drift is measured against."""
-    rows: list[dict[str, Any]] = [
-        {name: getattr(line.profile, name) for name in FEATURES} for line in lines if line.profile is not None
-    ]
+    rows: list[dict[str, Any]] = [line.profile.row() for line in lines if line.profile is not None]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 

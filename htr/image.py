@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from htr.errors import ImageError
+from htr.levels import Levels, measure_levels
 
 Grey = npt.NDArray[np.uint8]
 LineTensor = npt.NDArray[np.float32]
@@ -111,12 +112,18 @@ def decode_first(data: bytes) -> Decoded:
         return Decoded(grey=grey, turned=_is_turned(image), more_frames=_has_more_frames(image))
 
 
-def line_tensor(grey: Grey, geometry: Geometry) -> LineTensor:
+def line_tensor(grey: Grey, geometry: Geometry, levels: Levels | None = None) -> LineTensor:
     """Scale a grey line to the network's height and stretch its contrast to 0 (paper) .. 1 (ink).
 
     Light writing on dark paper is turned over: what covers most of the image is taken for paper.
+
+    Args:
+        grey: the decoded line.
+        geometry: how the network wants it.
+        levels: those of the line, where they were measured already.
     """
-    paper, ink = paper_and_ink(grey)
+    levels = levels or measure_levels(grey)
+    paper, ink = levels.paper, levels.ink
     height = geometry.height
     width = scaled_width(grey, geometry)
     scaled = Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -132,17 +139,6 @@ def scaled_width(grey: Grey, geometry: Geometry) -> int:
     """Return the width in pixels that `line_tensor` scales a line to, before it pads it."""
     width: int = round(grey.shape[1] * geometry.height / grey.shape[0])
     return max(1, min(width, geometry.max_width))
-
-
-def paper_and_ink(grey: Grey) -> tuple[float, float]:
-    """Return the grey levels of paper and ink; ink is the brighter one on a dark page.
-
-    The two differ by at least 32 levels, so that the noise of a blank line is not stretched into strokes.
-    """
-    low, middle, high = np.percentile(grey, (1, 50, 99))
-    if middle < 128 and high - middle > middle - low:
-        return float(middle), float(max(high, middle + 32))
-    return float(middle), float(min(low, middle - 32))
 
 
 def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

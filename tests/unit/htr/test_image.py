@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from htr.errors import ImageError
-from htr.image import Geometry, decode, line_tensor, paper_and_ink, probe
+from htr.image import Geometry, decode, line_tensor, probe
+from htr.levels import measure_levels
 from tests.conftest import line_png
 
 
@@ -70,7 +71,7 @@ def test_transparent_paper_is_white() -> None:
     rgba = np.zeros((*ink.shape, 4), np.uint8)
     rgba[..., 3] = 255 - ink
     grey = decode(encoded(Image.fromarray(rgba)))
-    assert paper_and_ink(grey)[0] > paper_and_ink(grey)[1]
+    assert measure_levels(grey).paper > measure_levels(grey).ink
 
 
 def test_exif_rotation_is_undone() -> None:
