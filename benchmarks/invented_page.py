@@ -20,9 +20,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from htr.image import Grey
-from htr.levels import measure_levels
 from htr.invented_style import POPULATIONS, Style
 from htr.invented_text import invent_text
+from htr.levels import measure_levels
 from htr.page_geometry import PageLine, transform
 from htr.page_reading import LineReading, PageReading
 from htr.page_xml import page_xml

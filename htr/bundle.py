@@ -28,9 +28,10 @@ from htr.errors import BundleError, OutputError
 from htr.image import Geometry
 from htr.lines import file_sha256
 
-FORMAT_VERSION = 2
-READABLE = (1, 2)
-"""Version 1 had no 8-bit graph, no search settings and a calibration of fewer numbers."""
+FORMAT_VERSION = 3
+READABLE = (1, 2, 3)
+"""Version 1 had no 8-bit graph, no search settings and a calibration of fewer numbers; version 2 had neither the
+output EMBEDDING nor an error model, and a reference of profile version 1."""
 MAX_CER_DELTA = 1e-3
 """Rise of the character error rate, as a fraction, that 8 bits may cost."""
 MANIFEST = "bundle.json"

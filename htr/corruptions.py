@@ -1,7 +1,7 @@
 """Line images spoilt the way that scanners, cameras and years spoil them: what an estimate of errors learns from.
 
-Every kind takes a strength, above 0: at 1 the writing is still easy for people, at 3 it is hard. A line stays a line:
-paper is added where it is turned, nothing is cut off but by `cropped`.
+Every kind takes a strength, above 0: at 1 the writing is still easy for people, at 3 it is hard. A line stays a
+line: paper is added where it is turned, nothing is cut off but by `cropped`.
 """
 
 import io
@@ -105,4 +105,4 @@ def _warped(grey: Grey, matrix: np.ndarray, size: tuple[int, int]) -> Grey:
 
 
 def _grey(values: np.ndarray) -> Grey:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)

@@ -10,6 +10,7 @@ import math
 import tempfile
 import warnings
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnxruntime as ort
@@ -73,7 +74,7 @@ class _Exported(torch.nn.Module):
     def forward(self, images_B1HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         features_BTD = self.net.encode(images_B1HW)
         pooled_BD1 = features_BTD.float().mean(dim=1)[:, :, None]
-        return self.net.score(features_BTD), (pooled_BD1 * self.projection_DE).sum(dim=1)
+        return self.net.score(features_BTD), (pooled_BD1 * cast(torch.Tensor, self.projection_DE)).sum(dim=1)
 
 
 def _example(net: LineNet, steps: int) -> torch.Tensor:

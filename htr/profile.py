@@ -128,6 +128,8 @@ SCHEMA = pa.schema(
     [pa.field(name, pa.float32(), nullable=False) for name in (*FEATURES, *EMBEDDING)],
     metadata={"profile_version": str(PROFILE_VERSION)},
 )
+REFERENCE_SCHEMA = SCHEMA.append(pa.field("group", pa.int32(), nullable=False))
+"""Of a reference profile: rows of one page or writer share a group."""
 
 
 def profile(

@@ -10,7 +10,6 @@ Checks against one reference share its luck, so their false alarms come in clust
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,21 +22,21 @@ from monitoring.change import Change, contributions, find_change
 from monitoring.columns import Columns, take_columns
 from monitoring.error_rate import EstimatedError, MeasuredError
 from monitoring.evidently_page import draw_page
-from monitoring.grouping import MIN_GROUPS, Grouping, count_requests, group_rows
-from monitoring.scores import Floats, feature_scores, kernel_scores, stacked, whitened
-from monitoring.shift_test import Shift, find_shift
-from monitoring.verdict import EMBEDDING_NAME, FeatureDrift, Verdict, write_verdict
+from monitoring.grouping import MIN_GROUPS, count_requests, group_rows
+from monitoring.scores import feature_scores, kernel_scores, stacked, whitened
+from monitoring.shift_test import Shift, draw_partings, find_shift
+from monitoring.verdict import EMBEDDING_NAME, FeatureDrift, Verdict
 
 WATCHED = FEATURES[len(AS_SENT) :]
 """Features whose drift is an alarm: what the network is shown, and what it makes of it."""
-LEAST_ALPHA = 1e-4
+LEAST_ALPHA = 1e-3
+"""Below it the partings become too many."""
 
 
 def compare(
     reference: pa.Table,
     current: pa.Table,
     *,
-    out: Path | None,
     alpha: float = 0.01,
     min_rows: int = 100,
     features: Sequence[str] = WATCHED,
@@ -45,13 +44,13 @@ def compare(
     bundle_digest: str | None = None,
     estimated: EstimatedError | None = None,
     measured: MeasuredError | None = None,
-) -> Verdict:
+    draw: bool = False,
+) -> tuple[Verdict, str | None]:
     """Say whether recent readings still look like the reference.
 
     Args:
         reference: profile rows of lines that training did not see.
         current: profile rows, or rows of the prediction log, oldest first.
-        out: folder for verdict and page; None writes nothing.
         alpha: share of undrifted windows that may be called drift.
         min_rows: with fewer current rows there is no verdict but ``not_enough``.
         features: the columns to compare, beside the embedding.
@@ -60,11 +59,14 @@ def compare(
         bundle_digest: the model that the verdict is about; by default the one that all current rows name.
         estimated: error rate to put beside the verdict.
         measured: the same.
+        draw: make Evidently's page, too, where there are enough rows.
+
+    Returns:
+        The verdict, and the page as HTML or None.
 
     Raises:
         DataError: a feature is missing, empty, or not finite somewhere.
         SettingsError: alpha, min_rows or features make no sense.
-        OutputError: ``out`` cannot be written.
     """
     if not LEAST_ALPHA <= alpha < 1:
         raise SettingsError(f"alpha must lie between {LEAST_ALPHA} and 1, got {alpha}; 0.01 is usual")
@@ -92,12 +94,13 @@ def compare(
         estimated=estimated,
         measured=measured,
     )
-    page = None
-    if not told.rows_wanting:
-        told, page = _judged(told, before, now, reference, current, features, by_request=by_request, draw=out is not None)
-    if out is not None:
-        write_verdict(told, out, page)
-    return told
+    if told.rows_wanting:
+        return told, None
+    verdict, threshold = _judged(told, before, now, reference, current, features, by_request=by_request)
+    if not draw or verdict.state == "not_enough":
+        return verdict, None
+    shown = (*features, *AS_SENT)
+    return verdict, draw_page(*({name: side[name] for name in shown} for side in (before, now)), threshold)
 
 
 def _judged(
@@ -109,22 +112,24 @@ def _judged(
     features: Sequence[str],
     *,
     by_request: bool,
-    draw: bool,
-) -> tuple[Verdict, str | None]:
-    """Fill the verdict in, and draw the page."""
+) -> tuple[Verdict, float]:
+    """Fill the verdict in; return it with the p-value at which a feature counts as drifted."""
     grouping = group_rows(reference, current, by_request=by_request)
     if grouping.shuffled == "groups" and told.groups < MIN_GROUPS:
         wanting = -(-len(current) * (MIN_GROUPS - told.groups) // told.groups)
-        return replace(told, shuffled="groups", rows_wanting=wanting), None
+        return replace(told, shuffled="groups", rows_wanting=wanting), 0.0
     tested = {
-        name: np.concatenate([before[name][grouping.reference_rows], now[name][grouping.window_rows]]).astype(float)
+        name: np.concatenate([before[name][grouping.reference_rows], now[name][grouping.window_rows]]).astype(
+            float
+        )
         for name in now
     }
     fitted, scores_SN = feature_scores({name: tested[name] for name in features})
     embedding_ND = whitened(stacked(tested, EMBEDDING))
-    shift = _shift(scores_SN, kernel_scores(embedding_ND), grouping, told.alpha)
+    masks_BN = draw_partings(grouping.group, grouping.num_groups_now, alpha=told.alpha)
+    shift = find_shift(scores_SN, kernel_scores(embedding_ND), masks_BN, alpha=told.alpha)
     _, sent_SN = feature_scores({name: tested[name] for name in AS_SENT})
-    sent = _shift(sent_SN, np.zeros((0, sent_SN.shape[1]), np.float32), grouping, told.alpha)
+    sent = find_shift(sent_SN, np.zeros((0, sent_SN.shape[1]), np.float32), masks_BN, alpha=told.alpha)
     found = [
         *_features(features, shift, before, now, tested, len(grouping.reference_rows)),
         _embedding(embedding_ND, shift, len(grouping.reference_rows)),
@@ -149,13 +154,7 @@ def _judged(
         changed_since=change.since,
         examples=change.examples,
     )
-    shown = (*features, *AS_SENT)
-    page = draw_page(*({name: c[name] for name in shown} for c in (before, now)), shift.threshold) if draw else None
-    return verdict, page
-
-
-def _shift(features_SN: Floats, kernel_SN: Floats, grouping: Grouping, alpha: float) -> Shift:
-    return find_shift(features_SN, kernel_SN, grouping.group, grouping.num_groups_now, alpha=alpha)
+    return verdict, shift.threshold
 
 
 def _features(

@@ -30,7 +30,8 @@ def draw_page(
         preset = DataDriftPreset(num_method="ks", num_threshold=threshold, drift_share=0.5 / len(before))
         kinds = DataDefinition(numerical_columns=list(before))
         current, reference = (
-            Dataset.from_pandas(pd.DataFrame(_thinned(columns)), data_definition=kinds) for columns in (now, before)
+            Dataset.from_pandas(pd.DataFrame(_thinned(columns)), data_definition=kinds)
+            for columns in (now, before)
         )
         return str(Report([preset], include_tests=True).run(current, reference).get_html_str(as_iframe=False))
 

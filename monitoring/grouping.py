@@ -1,8 +1,9 @@
 """Which rows stay together when the test shuffles: single rows, or all rows of a request and all of a page.
 
-Lines of one page resemble each other. Where requests bring several lines, and the reference knows which of its lines
-share a page (its column ``group``), whole requests and pages are shuffled. That holds where a request is about what
-a page of the reference is: some lines by one hand. Smaller requests make the test cautious, larger ones bold.
+Lines of one page resemble each other. Where requests bring several lines, and the reference knows which of its
+lines share a page (its column ``group``), whole requests and pages are shuffled. That holds where a request is
+about what a page of the reference is: some lines by one hand. Smaller requests make the test cautious, larger ones
+bold.
 """
 
 from dataclasses import dataclass

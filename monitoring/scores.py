@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 
 SCORES_A_FEATURE = 2
 """Where a row stands among all (location), and how far from the middle (spread)."""
-_WAVES = 64
+_WAVES = 32
 """Random frequencies a bandwidth of the kernel."""
 _BANDWIDTHS = (0.5, 1.0, 2.0)
 """Over the square root of the number of dimensions, which is about the distance of two whitened rows over 1.4."""

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from htr.errors import DataError, OutputError, SettingsError
 from htr.image import decode
-from htr.levels import measure_levels
 from htr.invented_letters import GREEK_FONTS, has_glyph, hershey_letters
 from htr.invented_text import MAX_LENGTH, MIN_LENGTH
+from htr.levels import measure_levels
 from htr.lines import Line, LinesDataset
 from htr.synthesis import POPULATIONS, Style, draw, invent_text, write_dataset
 

@@ -9,7 +9,7 @@ import pytest
 
 from htr.errors import OutputError
 from htr.prediction_log import log_row, read_log
-from htr.profile import FEATURES, Profile
+from htr.profile import EMBEDDING_SIZE, FEATURES, Profile
 from serving.prediction_log import PredictionLog
 from tests.servers import wait_until
 
@@ -17,7 +17,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
-    measured = Profile(**dict.fromkeys(FEATURES, 0.5))
+    measured = Profile(**dict.fromkeys(FEATURES, 0.5), embedding=(0.5,) * EMBEDDING_SIZE)
     return [
         log_row(
             measured,
