@@ -2,8 +2,9 @@
 
     python -m benchmarks.detection --cache FILE [--windows 100]
 
-The reference is drawn from plain held-out lines that are not in the window. A change that raises the character error
-rate by 25 % or more, relatively, has to be found in nine of ten windows; a benign one may alarm in one of twenty.
+The reference is drawn from plain held-out lines that are not in the window. A change that raises the character
+error rate by 25 % or more, relatively, has to be found in nine of ten windows; a benign one may alarm in one of
+twenty.
 """
 
 import argparse
@@ -29,6 +30,7 @@ FOREIGN_ROWS = 50
 HARMFUL_RISE = 0.25
 
 Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +105,11 @@ def row(table: pa.Table, case: Case, windows: int) -> str:
     rates = before[0] / before[1], after[0] / after[1]
     mark = "" if rates[1] < rates[0] * (1 + HARMFUL_RISE) or found >= 0.9 * windows else " (missed)"
     often = ", ".join(name for name, _ in named.most_common(3))
-    return (
-        f"| {case.name} | {rates[0]:.1%} | {rates[1]:.1%} | {found / windows:.0%}{mark} | {theirs / windows:.0%} | "
-        f"{often} |"
-    )
+    shares = f"{found / windows:.0%}{mark} | {theirs / windows:.0%}"
+    return f"| {case.name} | {rates[0]:.1%} | {rates[1]:.1%} | {shares} | {often} |"
 
 
-def draw(
-    case: Case, ids: npt.NDArray[np.str_], rng: np.random.Generator
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def draw(case: Case, ids: npt.NDArray[np.str_], rng: np.random.Generator) -> tuple[Places, Places]:
     """Return the rows of a window and of a reference that holds none of its lines."""
     own = FOREIGN_ROWS if case.mixed_with is not None else ROWS
     window = rng.choice(np.flatnonzero(case.window), own, replace=False)

@@ -69,7 +69,7 @@ def contributions(
     for name in drifted[:_FEATURES]:
         length = float(np.linalg.norm(shifts[name]))
         if length:
-            found[name] = (shifts[name] / length) @ scores[name](columns[name])
+            found[name] = np.dot(shifts[name] / length, scores[name](columns[name]))
     return found
 
 

@@ -100,7 +100,8 @@ def compare(
     if not draw or verdict.state == "not_enough":
         return verdict, None
     shown = (*features, *AS_SENT)
-    return verdict, draw_page(*({name: side[name] for name in shown} for side in (before, now)), threshold)
+    drawn = [{name: side[name] for name in shown} for side in (before, now)]
+    return verdict, draw_page(drawn[0], drawn[1], threshold)
 
 
 def _judged(

@@ -41,7 +41,7 @@ class FeatureScore:
         covariance = (plain - centre) @ (plain - centre).T / len(values_N)
         return cls(sorted_values=ordered, centre=centre, whitening=_inverse_root(covariance))
 
-    def __call__(self, values_N: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def __call__(self, values_N: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Return the scores of values, shape (2, N)."""
         return self.whitening @ (_location_and_spread(self.sorted_values, values_N) - self.centre)
 
@@ -67,7 +67,7 @@ def kernel_scores(embedding_ND: npt.NDArray[np.float64], *, seed: int = 0) -> Fl
     ]
     angles_NS = white_ND @ np.concatenate(waves, axis=1)
     scores_SN = np.concatenate([np.cos(angles_NS), np.sin(angles_NS)], axis=1).T
-    return (scores_SN - scores_SN.mean(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(scores_SN - scores_SN.mean(axis=1, keepdims=True), np.float32)
 
 
 def whitened(rows_ND: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -82,7 +82,7 @@ def stacked(columns: Mapping[str, npt.NDArray[np.float64]], names: Sequence[str]
 
 
 def _location_and_spread(
-    ordered: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
+    ordered: npt.NDArray[np.float64], values: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float64]:
     low, high = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
     place = (low + high) / (2 * len(ordered)) - 0.5  # equal values share the middle of their ranks
