@@ -28,6 +28,8 @@ LEAST_LINES = 30
 """Of plain lines altogether, and of a source that is a case of its own."""
 _PENALTY = 0.1
 """On squared slopes, in lines; chosen on the shared lot, where a tenth and five times of it did as well."""
+_UNKNOWN_SPREAD = 1.0
+"""Of the log-odds, where nothing could be left out and tried: an interval that promises next to nothing."""
 _FOLDS = 5
 _STEPS = 30
 
@@ -113,7 +115,7 @@ def fit_readings(readings: Readings) -> ErrorModel:
         )
     off = [log_odds(case.estimated) - log_odds(case.measured) for case in cases]
     final = _fit(columns, edits, characters)
-    spread = float(np.sqrt(np.mean(np.square(off)))) if off else 1.0
+    spread = float(np.sqrt(np.mean(np.square(off)))) if off else _UNKNOWN_SPREAD
     return ErrorModel(
         offset=final.offset, terms=final.terms, spread=spread, cases=tuple(cases), fitted_rows=len(edits)
     )

@@ -22,10 +22,11 @@ from monitoring.change import Change, contributions, find_change
 from monitoring.columns import Columns, take_columns
 from monitoring.error_rate import EstimatedError, MeasuredError
 from monitoring.evidently_page import draw_page
+from monitoring.feature_drift import along_embedding, tell_embedding, tell_features
 from monitoring.grouping import MIN_GROUPS, count_requests, group_rows
 from monitoring.scores import feature_scores, kernel_scores, stacked, whitened
-from monitoring.shift_test import Shift, draw_partings, find_shift
-from monitoring.verdict import EMBEDDING_NAME, FeatureDrift, Verdict
+from monitoring.shift_test import draw_partings, find_shift
+from monitoring.verdict import EMBEDDING_NAME, Verdict
 
 WATCHED = FEATURES[len(AS_SENT) :]
 """Features whose drift is an alarm: what the network is shown, and what it makes of it."""
@@ -120,10 +121,7 @@ def _judged(
         wanting = -(-len(current) * (MIN_GROUPS - told.groups) // told.groups)
         return replace(told, shuffled="groups", rows_wanting=wanting), 0.0
     tested = {
-        name: np.concatenate([before[name][grouping.reference_rows], now[name][grouping.window_rows]]).astype(
-            float
-        )
-        for name in now
+        name: _joined(before[name][grouping.reference_rows], now[name][grouping.window_rows]) for name in now
     }
     fitted, scores_SN = feature_scores({name: tested[name] for name in features})
     embedding_ND = whitened(stacked(tested, EMBEDDING))
@@ -132,8 +130,8 @@ def _judged(
     _, sent_SN = feature_scores({name: tested[name] for name in AS_SENT})
     sent = find_shift(sent_SN, np.zeros((0, sent_SN.shape[1]), np.float32), masks_BN, alpha=told.alpha)
     found = [
-        *_features(features, shift, before, now, tested, len(grouping.reference_rows)),
-        _embedding(embedding_ND, shift, len(grouping.reference_rows)),
+        *tell_features(features, shift, before, now, tested, len(grouping.reference_rows)),
+        tell_embedding(embedding_ND, shift, len(grouping.reference_rows)),
     ]
     ordered = tuple(sorted(found, key=lambda one: (one.p_value, -abs(one.shift))))
     drifted = [one.name for one in ordered if one.drifted]
@@ -142,7 +140,7 @@ def _judged(
         shifts = dict(zip(features, shift.feature_shifts, strict=True))
         parts = contributions(now, fitted, shifts, [name for name in drifted if name != EMBEDDING_NAME])
         if EMBEDDING_NAME in drifted:
-            parts[EMBEDDING_NAME] = _along(before, now)
+            parts[EMBEDDING_NAME] = along_embedding(before, now)
         change = find_change(current, parts)
     verdict = replace(
         told,
@@ -151,59 +149,15 @@ def _judged(
         p_value=shift.p_value,
         tested_rows=len(grouping.window_rows),
         shuffled=grouping.shuffled,
-        as_sent=_features(AS_SENT, sent, before, now, tested, len(grouping.reference_rows)),
+        as_sent=tell_features(AS_SENT, sent, before, now, tested, len(grouping.reference_rows)),
         changed_since=change.since,
         examples=change.examples,
     )
     return verdict, shift.threshold
 
 
-def _features(
-    names: Sequence[str], shift: Shift, before: Columns, now: Columns, tested: Columns, num_before: int
-) -> tuple[FeatureDrift, ...]:
-    return tuple(
-        FeatureDrift(
-            name=name,
-            p_value=float(p_value),
-            threshold=shift.threshold,
-            drifted=bool(p_value <= shift.threshold),
-            shift=_superiority(tested[name], num_before),
-            reference_median=float(np.median(before[name])),
-            current_median=float(np.median(now[name])),
-        )
-        for name, p_value in zip(names, shift.feature_p_values, strict=True)
-    )
-
-
-def _embedding(embedding_ND: npt.NDArray[np.float64], shift: Shift, num_before: int) -> FeatureDrift:
-    """Return how the embeddings compare, by their distances from the reference's middle."""
-    middle = embedding_ND[:num_before].mean(axis=0)
-    distance = np.linalg.norm(embedding_ND - middle, axis=1)
-    return FeatureDrift(
-        name=EMBEDDING_NAME,
-        p_value=shift.kernel_p_value,
-        threshold=shift.threshold,
-        drifted=shift.kernel_p_value <= shift.threshold,
-        shift=_superiority(distance, num_before),
-        reference_median=float(np.median(distance[:num_before])),
-        current_median=float(np.median(distance[num_before:])),
-    )
-
-
-def _superiority(values: npt.NDArray[np.floating], num_before: int) -> float:
-    """Return P(now > before) - P(now < before), by ranks (Cliff's delta)."""
-    before, now = np.sort(values[:num_before]), values[num_before:]
-    lower, upper = np.searchsorted(before, now, side="left"), np.searchsorted(before, now, side="right")
-    return float((lower + upper).mean() / num_before - 1)
-
-
-def _along(before: Columns, now: Columns) -> npt.NDArray[np.float64]:
-    """Return how far the window's embeddings lie towards where they moved, standardised."""
-    rows = [np.stack([columns[name] for name in EMBEDDING], axis=1) for columns in (before, now)]
-    middle, spread = rows[0].mean(axis=0), rows[0].std(axis=0)
-    direction = np.where(spread > 0, (rows[1].mean(axis=0) - middle) / np.where(spread > 0, spread, 1) ** 2, 0)
-    along = (rows[1] - middle) @ direction
-    return np.asarray(along / (along.std() or 1.0), np.float64)
+def _joined(before: npt.NDArray[np.floating], now: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    return np.concatenate([before, now], dtype=np.float64)
 
 
 def _only_digest(current: pa.Table) -> str:

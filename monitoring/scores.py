@@ -53,13 +53,12 @@ def feature_scores(columns: Mapping[str, npt.NDArray[np.float64]]) -> tuple[dict
     return fitted, np.concatenate(found).astype(np.float32)
 
 
-def kernel_scores(embedding_ND: npt.NDArray[np.float64], *, seed: int = 0) -> Floats:
-    """Return random Fourier features of embeddings, centred, shape (S, N).
+def kernel_scores(white_ND: npt.NDArray[np.float64], *, seed: int = 0) -> Floats:
+    """Return random Fourier features of whitened rows, centred, shape (S, N).
 
     The squared length of their mean difference is the maximum mean discrepancy (Gretton et al. 2012, "A kernel
     two-sample test") under a mixture of Gaussian kernels, as Rahimi and Recht 2007 approximate it.
     """
-    white_ND = whitened(embedding_ND)
     dimensions = white_ND.shape[1]
     rng = np.random.default_rng(seed)
     waves = [
