@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from htr.image import Grey, paper_and_ink
+from htr.image import Grey
 from htr.invented_style import POPULATIONS, Style
 from htr.invented_text import invent_text
+from htr.levels import measure_levels
 from htr.page_geometry import PageLine, transform
 from htr.page_reading import LineReading, PageReading
 from htr.page_xml import page_xml
@@ -86,7 +87,7 @@ def _strip(style: Style, rng: np.random.Generator, *, height: int) -> tuple[Dark
     while True:
         text, _ = invent_text(rng)
         grey = draw(text, style, rng)
-        paper, _ = paper_and_ink(grey)
+        paper = measure_levels(grey).paper
         ink = np.clip(paper - grey.astype(np.float32), 0, None)
         size = (round(ink.shape[1] * height / ink.shape[0]), height)
         scaled = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -8,6 +8,7 @@
     ngram.npz             optional: a character language model, for a beam search that asks one
     lexicon.txt           optional: known words, for a beam search that asks for them
     reference.parquet     profile rows of lines that training did not see: what drift compares with
+    error_model.json      optional: estimates the character error rate of profile rows (htr/error_model.py)
 
 A bundle's digest is the SHA-256 of its ``bundle.json``, which names the digests of the rest.
 """
@@ -27,9 +28,10 @@ from htr.errors import BundleError, OutputError
 from htr.image import Geometry
 from htr.lines import file_sha256
 
-FORMAT_VERSION = 2
-READABLE = (1, 2)
-"""Version 1 had no 8-bit graph, no search settings and a calibration of fewer numbers."""
+FORMAT_VERSION = 3
+READABLE = (1, 2, 3)
+"""Version 1 had no 8-bit graph, no search settings and a calibration of fewer numbers; version 2 had neither the
+output EMBEDDING nor an error model, and a reference of profile version 1."""
 MAX_CER_DELTA = 1e-3
 """Rise of the character error rate, as a fraction, that 8 bits may cost."""
 MANIFEST = "bundle.json"
@@ -37,6 +39,11 @@ WEIGHTS = "weights.safetensors"
 ONNX = "model.onnx"
 INT8 = "model.int8.onnx"
 REFERENCE = "reference.parquet"
+ERROR_MODEL = "error_model.json"
+LOG_PROBS = "log_probs"
+"""Output of both graphs: log-softmax scores."""
+EMBEDDING = "embedding"
+"""Output of both graphs: what the encoder makes of the whole line, in a few numbers. Older bundles have none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,11 +203,13 @@ def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:
 def amend_bundle(bundle: Bundle, path: Path, files: Mapping[str, Path | bytes], **changes: Any) -> Bundle:
     """Write a copy of a bundle with some manifest fields changed and some files added or replaced.
 
-    A calibration belongs to the decoding that it was fitted for: a copy of another decoding starts without one.
+    Calibration, drift reference and error model belong to the decoding that they were made with: a copy of another
+    decoding starts without them.
     """
+    kept: dict[str, Path | bytes] = {name: bundle.path / name for name in bundle.files}
     if "decoding" in changes and changes["decoding"] != bundle.decoding:
         changes.setdefault("calibration", Calibration())
-    kept: dict[str, Path | bytes] = {name: bundle.path / name for name in bundle.files}
+        kept = {name: file for name, file in kept.items() if name not in {REFERENCE, ERROR_MODEL}}
     return write_bundle(replace(bundle, path=path, **changes), {**kept, **files})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from htr.bundle import REFERENCE, Bundle, amend_bundle
+from htr.bundle import ERROR_MODEL, REFERENCE, Bundle, amend_bundle
 from htr.decoding import MAX_BEAM, Decoding
 from htr.errors import DataError, ImageError, OutputError, SettingsError
 from htr.lines import SPLITS, LinesDataset
@@ -52,11 +52,19 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.set_defaults(handler=_tune)
 
     verb = verbs.add_parser(
-        "calibrate", help="fit confidence, 8-bit certificate and drift reference on lines not trained on"
+        "calibrate",
+        help="fit confidence, 8-bit certificate, drift reference and error estimate on lines not trained on",
     )
     verb.add_argument("lines", type=Path, help="lines dataset")
     verb.add_argument("--bundle", type=Path, required=True)
     verb.add_argument("--split", default="val", choices=SPLITS, help="lines to fit on; default: val")
+    verb.add_argument(
+        "--spoilt",
+        type=int,
+        default=2400,
+        metavar="N",
+        help="spoilt lines to fit the estimate of errors on; 0: none",
+    )
     verb.add_argument("--out", type=Path, required=True, help="folder for the calibrated bundle")
     verb.set_defaults(handler=_calibrate)
 
@@ -139,20 +147,31 @@ def _evaluate(args: argparse.Namespace, say: Say) -> int:
 
 def _calibrate(args: argparse.Namespace, say: Say) -> int:
     from htr.confidence_figures import confidence_figures
+    from htr.error_fit import fit_error_model
     from htr.evaluate import calibrate, evaluate, profile_bytes, recalibrated
     from htr.parity import certify
 
+    if args.spoilt < 0:
+        raise SettingsError(f"--spoilt must be 0 or more, got {args.spoilt}")
     lines = LinesDataset.open(args.lines)
     bundle = certify(Bundle.open(resolve(args.bundle)), lines, split=args.split)
-    found = evaluate(Recogniser(bundle), lines, [args.split])
+    recogniser = Recogniser(bundle)
+    found = evaluate(recogniser, lines, [args.split])
     readable = [line for line in found.lines if line.profile is not None]
     if not readable:
         raise DataError(f"{args.lines}: no readable line in split {args.split!r}; choose another --split")
     calibration = calibrate(readable)
-    amend_bundle(bundle, args.out, {REFERENCE: profile_bytes(readable)}, calibration=calibration)
+    errors = fit_error_model(recogniser, lines, readable, num_spoilt=args.spoilt) if args.spoilt else None
+    files: dict[str, Path | bytes] = {REFERENCE: profile_bytes(readable)}
+    if errors:
+        files[ERROR_MODEL] = errors.to_bytes()
+    amend_bundle(bundle, args.out, files, calibration=calibration)
     before, after = (confidence_figures(e.lines).error for e in (found, recalibrated(found, calibration)))
     say(f"wrote {args.out}: confidence fitted on {len(readable):,} lines of split {args.split!r}")
     say(f"expected calibration error on these lines: {before.ece:.1%} before, {after.ece:.1%} after")
+    if errors:
+        off = sum(abs(case.estimated - case.measured) for case in errors.cases) / max(1, len(errors.cases))
+        say(f"error rates of {len(errors.cases)} kinds of lines left out are estimated {off:.1%} off on average")
     parity = bundle.parity
     if parity.lines:
         used = "reads with 8 bits" if parity.trusted else "reads with 32 bits"

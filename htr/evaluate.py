@@ -16,7 +16,7 @@ from htr.calibration import Calibration, fit
 from htr.errors import ImageError
 from htr.lines import LinesDataset
 from htr.metrics import ErrorCounts, bootstrap_ratio, count_errors, edit_operations
-from htr.profile import FEATURES, SCHEMA, Profile
+from htr.profile import REFERENCE_SCHEMA, Profile
 from htr.recogniser import Reading, Recogniser
 
 REPORT_VERSION = 1
@@ -41,6 +41,8 @@ class ReadLine:
     """Probability that the whole line is right, 0..1; see `recalibrated`."""
     search_log_prob: float | None = None
     """Log of the reading's share among the texts that a beam search found; None without one."""
+    writer: str = ""
+    page: str = ""
 
     @property
     def right(self) -> bool:
@@ -128,6 +130,8 @@ def evaluate(
                 errors=count_errors(line.text, reading.text),
                 profile=measured,
                 confidence=reading.confidence,
+                writer=line.writer,
+                page=line.page,
             )
         )
         on_line(len(lines))
@@ -230,11 +234,17 @@ def recalibrated(evaluation: Evaluation, calibration: Calibration) -> Evaluation
 
 
 def profile_table(lines: Iterable[ReadLine]) -> pa.Table:
-    """Return the profile rows of the lines: the reference that drift is measured against."""
-    rows: list[dict[str, Any]] = [
-        {name: getattr(line.profile, name) for name in FEATURES} for line in lines if line.profile is not None
-    ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    """Return the profile rows of the lines: the reference that drift is measured against.
+
+    Lines of one page, or where pages are not told of one writer, share a number in the column ``group``.
+    """
+    rows: list[dict[str, Any]] = []
+    groups: dict[tuple[str, str], int] = {}
+    for line in lines:
+        if line.profile is not None:
+            key = line.source, line.page or line.writer or f"line {line.id}"
+            rows.append({**line.profile.row(), "group": groups.setdefault(key, len(groups))})
+    return pa.Table.from_pylist(rows, schema=REFERENCE_SCHEMA)
 
 
 def profile_bytes(lines: Iterable[ReadLine]) -> bytes:

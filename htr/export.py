@@ -6,18 +6,21 @@ The 32-bit graph is checked against torch here; the 8-bit one is judged on real 
 import contextlib
 import io
 import logging
+import math
 import tempfile
 import warnings
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnxruntime as ort
 import torch
 from safetensors.torch import load_file, save
 
-from htr.bundle import INT8, ONNX, WEIGHTS, Bundle
+from htr.bundle import EMBEDDING, INT8, LOG_PROBS, ONNX, WEIGHTS, Bundle
 from htr.errors import BundleError
 from htr.model import LineNet, ModelConfig
+from htr.profile import EMBEDDING_SIZE
 
 MAX_DIFFERENCE = 1e-3
 """Largest difference in log-probability between torch and ONNX Runtime that an export may show."""
@@ -50,6 +53,30 @@ def load_net(bundle: Bundle) -> LineNet:
     return net.eval()
 
 
+_PROJECTION_SEED = 17
+
+
+class _Exported(torch.nn.Module):
+    """The network with a second output: the encoder's features, averaged over the line and projected to a few.
+
+    The projection is random, from a generator whose numbers never change, and needs no training: distances between
+    lines survive it (Johnson and Lindenstrauss 1984). It multiplies and sums, since a matrix product would be
+    quantised with the others.
+    """
+
+    def __init__(self, net: LineNet) -> None:
+        super().__init__()
+        self.net = net
+        features = net.head.in_features
+        drawn = np.random.RandomState(_PROJECTION_SEED).standard_normal((features, EMBEDDING_SIZE))
+        self.register_buffer("projection_DE", torch.tensor(drawn / math.sqrt(features), dtype=torch.float32))
+
+    def forward(self, images_B1HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features_BTD = self.net.encode(images_B1HW)
+        pooled_BD1 = features_BTD.float().mean(dim=1)[:, :, None]
+        return self.net.score(features_BTD), (pooled_BD1 * cast(torch.Tensor, self.projection_DE)).sum(dim=1)
+
+
 def _example(net: LineNet, steps: int) -> torch.Tensor:
     width = steps * net.config.column_step
     generator = torch.Generator().manual_seed(0)
@@ -64,14 +91,14 @@ def _onnx(net: LineNet) -> bytes:
         with contextlib.redirect_stdout(io.StringIO()):  # the exporter prints its progress
             # The TorchScript exporter: the newer one unrolls an LSTM at the example's width (torch 2.13).
             torch.onnx.export(
-                net,
+                _Exported(net).eval(),
                 (_example(net, 40),),
                 str(file),
                 dynamo=False,
                 opset_version=17,
                 input_names=["images"],
-                output_names=["log_probs"],
-                dynamic_axes={"images": {3: "width"}, "log_probs": {1: "steps"}},
+                output_names=[LOG_PROBS, EMBEDDING],
+                dynamic_axes={"images": {3: "width"}, LOG_PROBS: {1: "steps"}},
             )
         return file.read_bytes()
 
@@ -112,7 +139,7 @@ def _check_parity(net: LineNet, graph: bytes) -> None:
         images = _example(net, steps)
         with torch.no_grad():
             wanted = net(images).numpy()
-        (got,) = session.run(None, {"images": images.numpy()})
+        (got,) = session.run([LOG_PROBS], {"images": images.numpy()})
         difference = float(np.abs(wanted - got).max())
         if not difference <= MAX_DIFFERENCE:
             raise BundleError(f"ONNX export differs from torch by {difference:.2g} over {steps} steps; report it")

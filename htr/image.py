@@ -6,8 +6,6 @@ so that padding with zeros is padding with paper.
 
 import hashlib
 import io
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from htr.errors import ImageError
+from htr.levels import Levels, measure_levels
 
 Grey = npt.NDArray[np.uint8]
 LineTensor = npt.NDArray[np.float32]
@@ -113,12 +112,18 @@ def decode_first(data: bytes) -> Decoded:
         return Decoded(grey=grey, turned=is_turned(image), more_frames=has_more_frames(image))
 
 
-def line_tensor(grey: Grey, geometry: Geometry) -> LineTensor:
+def line_tensor(grey: Grey, geometry: Geometry, levels: Levels | None = None) -> LineTensor:
     """Scale a grey line to the network's height and stretch its contrast to 0 (paper) .. 1 (ink).
 
     Light writing on dark paper is turned over: what covers most of the image is taken for paper.
+
+    Args:
+        grey: the decoded line.
+        geometry: how the network wants it.
+        levels: those of the line, where they were measured already.
     """
-    paper, ink = paper_and_ink(grey)
+    levels = levels or measure_levels(grey)
+    paper, ink = levels.paper, levels.ink
     height = geometry.height
     width = scaled_width(grey, geometry)
     scaled = Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -134,32 +139,6 @@ def scaled_width(grey: Grey, geometry: Geometry) -> int:
     """Return the width in pixels that `line_tensor` scales a line to, before it pads it."""
     width: int = round(grey.shape[1] * geometry.height / grey.shape[0])
     return max(1, min(width, geometry.max_width))
-
-
-def paper_and_ink(grey: Grey) -> tuple[float, float]:
-    """Return the grey levels of paper and ink; ink is the brighter one on a dark page.
-
-    The two differ by at least 32 levels, so that the noise of a blank line is not stretched into strokes.
-    """
-    low, middle, high = grey_percentiles(grey, (1, 50, 99))
-    if middle < 128 and high - middle > middle - low:
-        return middle, max(high, middle + 32)
-    return middle, min(low, middle - 32)
-
-
-def grey_percentiles(grey: Grey, percents: Sequence[float]) -> list[float]:
-    """Return what `numpy.percentile` does, to the last bit, by counting grey levels instead of sorting pixels."""
-    ranks = np.cumsum(Image.fromarray(grey).histogram())
-    found = []
-    for percent in percents:
-        place = percent / 100 * (grey.size - 1)
-        below = math.floor(place)
-        share = place - below
-        low, high = np.searchsorted(ranks, (below, min(below + 1, grey.size - 1)), side="right").tolist()
-        step = high - low
-        # From the nearer end, as numpy does: the same number in exact arithmetic, not in floating point.
-        found.append(float(low + step * share if share < 0.5 else high - step * (1 - share)))
-    return found
 
 
 def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

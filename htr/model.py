@@ -160,7 +160,15 @@ class LineNet(nn.Module):
             images_B1HW: 0 paper, 1 ink; W a multiple of the column step.
             steps_B: time steps that belong to each line; None when no line is padded.
         """
-        return self._read(self._see(images_B1HW, steps_B), steps_B)
+        return self.score(self.encode(images_B1HW, steps_B))
+
+    def encode(self, images_B1HW: Tensor, steps_B: Tensor | None = None) -> Tensor:
+        """Return the features that the scores are made of, shape (B, T, D); see `forward`."""
+        return self._encode(self._see(images_B1HW, steps_B), steps_B)
+
+    def score(self, features_BTD: Tensor) -> Tensor:
+        """Return the log-probabilities of what `encode` returned, shape (B, T, K)."""
+        return torch.log_softmax(self.head(features_BTD).float(), dim=2)
 
     def forward_with_shortcut(self, images_B1HW: Tensor, steps_B: Tensor) -> tuple[Tensor, Tensor]:
         """Return log-probabilities as `forward` does, and those of a head that skips the encoder.
@@ -170,7 +178,7 @@ class LineNet(nn.Module):
         """
         features_BTD = self._see(images_B1HW, steps_B)
         shortcut_BTK = torch.log_softmax(self.shortcut(features_BTD).float(), dim=2)
-        return self._read(features_BTD, steps_B), shortcut_BTK
+        return self.score(self._encode(features_BTD, steps_B)), shortcut_BTK
 
     def _see(self, images_B1HW: Tensor, steps_B: Tensor | None) -> Tensor:
         mask = None
@@ -184,9 +192,9 @@ class LineNet(nn.Module):
         features_BTD = features.flatten(1, 2).transpose(1, 2)
         return self.dropout(torch.relu(self.squeeze(features_BTD)))  # type: ignore[no-any-return]
 
-    def _read(self, features_BTD: Tensor, steps_B: Tensor | None) -> Tensor:
+    def _encode(self, features_BTD: Tensor, steps_B: Tensor | None) -> Tensor:
         if self.config.encoder == "attention":
             features_BTD = self.widen(features_BTD)
         for layer in self.encoder:
             features_BTD = self.dropout(layer(features_BTD, steps_B))
-        return torch.log_softmax(self.head(features_BTD).float(), dim=2)
+        return features_BTD

@@ -5,7 +5,6 @@
 A row is a profile row with when, by which model, and for which request it was made. It holds no image and no text.
 """
 
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from htr.errors import DataError
 from htr.profile import PROFILE_VERSION, Profile
 from htr.profile import SCHEMA as PROFILE_SCHEMA
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SCHEMA = pa.schema(
     [
         pa.field("time", pa.timestamp("us", tz="UTC"), nullable=False),
@@ -61,7 +60,7 @@ def log_row(
         "model_version": model_version,
         "bundle_digest": bundle_digest,
         "confidence": confidence,
-        **asdict(measured),
+        **measured.row(),
     }
 
 

@@ -13,15 +13,16 @@ import onnxruntime as ort
 from htr.alignment import Character, locate
 from htr.alphabet import normalise
 from htr.beam import BeamSearch, Hypothesis
-from htr.bundle import INT8, ONNX, Bundle
+from htr.bundle import EMBEDDING, INT8, LOG_PROBS, ONNX, Bundle
 from htr.ctc import BestPath, Scores, best_path
 from htr.decoding import LEXICON, MAX_BEAM, NGRAM, Decoding
 from htr.errors import BundleError
 from htr.image import Decoded, Grey, decode, decode_first, line_tensor, scaled_width
+from htr.levels import measure_levels
 from htr.lexicon import Lexicon
 from htr.likelihood import text_log_prob
 from htr.ngram import NGram
-from htr.profile import Profile, profile
+from htr.profile import Profile, Sight, profile
 from htr.verdicts import Verdict, judge
 
 
@@ -98,6 +99,7 @@ class Recogniser:
             self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise BundleError(f"{graph}: cannot be loaded ({error}); fetch the bundle again") from error
+        self._has_embedding = any(output.name == EMBEDDING for output in self._session.get_outputs())
 
     @classmethod
     def load(cls, path: Path | str, *, num_threads: int = 1) -> "Recogniser":
@@ -142,8 +144,8 @@ class Recogniser:
     ) -> Iterator[Observation]:
         """Read encoded images and measure them; lazily, so that callers can show progress.
 
-        The profile is that of the best path, also where a beam search reads the text: reference rows stay
-        comparable when the decoding is tuned.
+        The profile's text features are those of the best path, also where a beam search reads the text: what a
+        language model has smoothed says less about the hand.
 
         Args:
             images: see `read`.
@@ -165,23 +167,46 @@ class Recogniser:
         Raises:
             ValueError: more alternatives are asked for than a search may keep.
         """
-        for image in images:
-            reading, path, log_probs_TK = self._read(image.grey, characters, alternatives)
-            plain = normalise(self.bundle.alphabet.decode(path.class_ids))
-            measured = profile(image.grey, log_probs_TK, path, plain)
-            verdicts = judge(image, self.bundle.geometry, paper_level=measured.paper_level)
-            yield Observation(reading=reading, profile=measured, verdicts=verdicts)
+        return (self._observe(image, characters=characters, alternatives=alternatives) for image in images)
 
     def log_probs(self, grey: Grey) -> Scores:
         """Return the network's scores for one decoded line, shape (steps, classes)."""
-        tensor_1HW = line_tensor(grey, self.bundle.geometry)
-        (log_probs_BTK,) = self._session.run(None, {"images": tensor_1HW[None]})
-        return np.asarray(log_probs_BTK[0])
+        return self._look(grey).log_probs_TK
 
-    def _read(self, grey: Grey, characters: bool, alternatives: int) -> tuple[Reading, BestPath, Scores]:
+    def _observe(self, image: Decoded, *, characters: bool = False, alternatives: int = 0) -> Observation:
+        reading, path, sight = self._read(image.grey, characters, alternatives)
+        measured = profile(
+            sight,
+            path,
+            normalise(self.bundle.alphabet.decode(path.class_ids)),
+            text_log_prob=reading.log_prob,
+            search_log_prob=reading.search_log_prob,
+            ngram=self._ngram,
+        )
+        verdicts = judge(image, self.bundle.geometry, levels=sight.levels)
+        return Observation(reading=reading, profile=measured, verdicts=verdicts)
+
+    def _look(self, grey: Grey) -> Sight:
+        """Show the network one decoded line."""
+        height, width = grey.shape
+        levels = measure_levels(grey)
+        tensor_1HW = line_tensor(grey, self.bundle.geometry, levels)
+        names = [LOG_PROBS, EMBEDDING] if self._has_embedding else [LOG_PROBS]
+        log_probs_BTK, *more = self._session.run(names, {"images": tensor_1HW[None]})
+        return Sight(
+            width=width,
+            height=height,
+            levels=levels,
+            line_HW=tensor_1HW[0, :, : scaled_width(grey, self.bundle.geometry)],
+            log_probs_TK=np.asarray(log_probs_BTK[0]),
+            embedding_D=np.asarray(more[0][0]) if more else None,
+        )
+
+    def _read(self, grey: Grey, characters: bool, alternatives: int) -> tuple[Reading, BestPath, Sight]:
         if not 0 <= alternatives <= MAX_BEAM:
             raise ValueError(f"alternatives must be within 0..{MAX_BEAM}, got {alternatives}")
-        log_probs_TK = self.log_probs(grey)
+        sight = self._look(grey)
+        log_probs_TK = sight.log_probs_TK
         path = best_path(log_probs_TK)
         found, search_log_prob = self._found(log_probs_TK, path, alternatives)
         text, log_prob = self._text(found[0]), text_log_prob(log_probs_TK, found[0].class_ids)
@@ -198,7 +223,7 @@ class Recogniser:
             characters=self._characters(grey, log_probs_TK, found[0]) if characters else None,
             alternatives=self._alternatives(found, alternatives),
         )
-        return reading, path, log_probs_TK
+        return reading, path, sight
 
     def _found(
         self, log_probs_TK: Scores, path: BestPath, alternatives: int

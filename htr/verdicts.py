@@ -2,12 +2,9 @@
 
 from enum import StrEnum
 
-import numpy as np
+from htr.image import Decoded, Geometry
+from htr.levels import Levels
 
-from htr.image import Decoded, Geometry, paper_and_ink
-
-NOISE_LEVELS = 32
-"""Grey levels from paper that still pass for noise, as in `htr.image.paper_and_ink`."""
 BLANK_SHARE = 1 / 10_000
 """An image with a smaller share of pixels beyond the noise holds no writing: one full stop on a line has more."""
 
@@ -39,27 +36,21 @@ class Verdict(StrEnum):
     """No bytes."""
 
 
-def judge(image: Decoded, geometry: Geometry, *, paper_level: float) -> tuple[Verdict, ...]:
+def judge(image: Decoded, geometry: Geometry, *, levels: Levels) -> tuple[Verdict, ...]:
     """Return what is to be said about an image that is read; OK alone where there is nothing to say.
 
     Args:
         image: as decoded, before it is scaled.
         geometry: how the network wants it.
-        paper_level: grey level of its paper, 0..255, as in its profile.
+        levels: its grey levels.
     """
     height, width = image.grey.shape
-    is_beyond_noise = np.abs(image.grey.astype(np.int16) - round(paper_level)) >= NOISE_LEVELS
-    is_blank = is_beyond_noise.mean() < BLANK_SHARE
+    is_blank = levels.beyond_noise < BLANK_SHARE
     remarks = {
         Verdict.BLANK: is_blank,
-        Verdict.INVERTED_AND_FIXED: not is_blank and paper_level < 128 and _is_light_on_dark(image),
+        Verdict.INVERTED_AND_FIXED: not is_blank and levels.light_on_dark,
         Verdict.ROTATED_AND_FIXED: image.turned,
         Verdict.TOO_LONG: round(width * geometry.height / height) > geometry.max_width,
         Verdict.ANIMATED: image.more_frames,
     }
     return tuple(verdict for verdict, applies in remarks.items() if applies) or (Verdict.OK,)
-
-
-def _is_light_on_dark(image: Decoded) -> bool:
-    paper, ink = paper_and_ink(image.grey)
-    return ink > paper

@@ -4,18 +4,24 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from htr.bundle import REFERENCE, Bundle
+from htr.bundle import ERROR_MODEL, REFERENCE, Bundle
+from htr.error_model import ErrorModel
 from htr.errors import BundleError, QuillflowError, SettingsError
 from htr.lines import LinesDataset
 from htr.prediction_log import read_log
+from monitoring.columns import read_reference
 from monitoring.decisions import Decision, DecisionLog
-from monitoring.drift import compare, read_reference
+from monitoring.drift import compare
+from monitoring.error_rate import estimate_error, measure_error
 from monitoring.policy import Request
 from monitoring.retrain import KfpLauncher, Launcher, LocalLauncher, RetrainGuard
-from monitoring.verdict import PAGE, VERDICT, Verdict, read_verdict
+from monitoring.screen import print_verdict
+from monitoring.sequence import History, Window, find_alert
+from monitoring.verdict import PAGE, VERDICT, read_verdict, write_verdict
 
 EXIT_CODES = {"quiet": 0, "drift": 3, "not_enough": 4}
 
@@ -35,25 +41,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Compare the prediction log with a reference; print and write the verdict."""
-    digest = None
+    digest, model = None, None
     if args.bundle is not None:
         bundle = Bundle.open(args.bundle)
         if REFERENCE not in bundle.files:
             raise BundleError(f"{args.bundle}: has no {REFERENCE}; evaluate the model, which adds one")
         digest, file = bundle.digest, bundle.path / REFERENCE
+        model = ErrorModel.load(bundle.path / ERROR_MODEL) if ERROR_MODEL in bundle.files else None
     else:
         file = args.reference
     wanted = None if args.all_models else digest
+    reference = read_reference(file)
     current = read_log(args.log, since=args.since, bundle_digest=wanted, newest=args.newest)
-    verdict = compare(
-        read_reference(file),
+    verdict, page = compare(
+        reference,
         current,
-        out=args.out,
         alpha=args.alpha,
         min_rows=args.min_rows,
+        by_request=not args.independent_lines,
         bundle_digest=digest,
+        estimated=estimate_error(model, reference, current) if model else None,
+        measured=measure_error(args.corrections, digest) if args.corrections else None,
+        draw=True,
     )
-    _print_verdict(verdict, args.out)
+    if args.history is not None:
+        windows = History(args.history).add(Window.of(verdict, datetime.now(UTC)))
+        verdict = replace(verdict, alert=find_alert(windows, needed=args.alert[0], of=args.alert[1]))
+    write_verdict(verdict, args.out, page)
+    print_verdict(verdict, args.out, _say)
     if wanted and not len(current) and (others := len(read_log(args.log, since=args.since))):
         _say(f"The log holds {others} readings by other models; --all-models compares them too.")
     return EXIT_CODES[verdict.state] if args.exit_code else 0
@@ -103,18 +118,6 @@ def history(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_verdict(verdict: Verdict, out: Path) -> None:
-    rows = f"{verdict.rows} readings against {verdict.reference_rows} of the reference"
-    if verdict.state == "not_enough":
-        _say(f"not enough: {rows}; {verdict.rows_wanting} more make a verdict. {out / VERDICT}")
-        return
-    number = f"{len(verdict.drifted)} of {len(verdict.features)} features drifted"
-    _say(f"{verdict.state}: {number}, {rows}, alpha {verdict.alpha:g}. {out / VERDICT}, {out / PAGE}")
-    for f in verdict.drifted:
-        medians = f"{f.reference_median:.4g} -> {f.current_median:.4g}"
-        _say(f"  {f.name:<22} p {f.p_value:<9.2g} median {medians:<22} {f.direction}")
-
-
 def _print_decision(decision: Decision) -> None:
     _say(f"{decision.decision}: {decision.reason}")  # at once: before the pipeline's own output
 
@@ -147,6 +150,22 @@ def _parser() -> argparse.ArgumentParser:
         "--min-rows", type=_positive, default=100, metavar="N", help="fewer make no verdict (default 100)"
     )
     c.add_argument("--all-models", action="store_true", help="readings by other models than --bundle too")
+    c.add_argument(
+        "--independent-lines",
+        action="store_true",
+        help="take lines of one request for independent; by default whole requests and pages are shuffled",
+    )
+    c.add_argument("--corrections", type=Path, metavar="DIR", help="store of corrections, to measure the CER on")
+    c.add_argument(
+        "--history", type=Path, metavar="FILE", help="add this check to those before it, and say --alert"
+    )
+    c.add_argument(
+        "--alert",
+        type=_alert,
+        default=(2, 3),
+        metavar="M/N",
+        help="drifted windows that make an alert (default 2/3)",
+    )
     c.add_argument("--exit-code", action="store_true", help="exit with 3 for drift, 4 for not enough readings")
 
     r = commands.add_parser("retrain", help="start a training, if the verdict asks for one")
@@ -181,6 +200,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
     return int(text)
+
+
+def _alert(text: str) -> tuple[int, int]:
+    needed, slash, of = text.partition("/")
+    if not (slash and needed.isdecimal() and of.isdecimal() and 1 <= int(needed) <= int(of) <= 100):
+        raise argparse.ArgumentTypeError(f"expected a pair M/N such as 2/3, M from 1 to N, got {text!r}")
+    return int(needed), int(of)
 
 
 def _time(text: str) -> datetime:

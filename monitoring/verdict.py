@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from htr.errors import DataError, OutputError
+from monitoring.error_rate import EstimatedError, MeasuredError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)
+"""Version 1 had a p-value for every feature and nothing else that a retraining asks for."""
 VERDICT = "drift.json"
 PAGE = "drift.html"
+EMBEDDING_NAME = "embedding"
+"""Stands among the features for what the network's encoder makes of the lines."""
 State = Literal["quiet", "drift", "not_enough"]
 
 
@@ -25,19 +30,46 @@ class FeatureDrift:
 
     name: str
     p_value: float
-    """Chance of a difference at least this large if nothing had changed, for this feature alone."""
+    """Chance that the most surprising of all features differs as much if nothing had changed."""
     threshold: float
     """A p-value at or below it counts as drift."""
     drifted: bool
+    shift: float
+    """How far the values moved: the chance that a recent one is higher than one of the reference, minus the chance
+    that it is lower; -1..1. Of the embedding: how much farther from the reference's middle rows lie."""
     reference_median: float
     current_median: float
 
     @property
     def direction(self) -> str:
         """Where the values went, in words."""
-        if self.current_median == self.reference_median:
-            return "same median, other spread" if self.drifted else "same median"
-        return "higher" if self.current_median > self.reference_median else "lower"
+        if abs(self.shift) < 0.05:
+            return "same place, other spread" if self.drifted else "same place"
+        return "higher" if self.shift > 0 else "lower"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A reading that is least like the reference, in the way the window drifted."""
+
+    request_id: str
+    position: int
+    time: datetime
+    feature: str
+    """What is strangest about it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alert:
+    """Whether several windows agree; see `monitoring.sequence`."""
+
+    raised: bool
+    drifted_windows: int
+    """Of the windows that were looked at, this one included."""
+    windows: int
+    needed: int
+    """This many of ``of`` windows make an alert."""
+    of: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +91,27 @@ class Verdict:
     bundle_digest: str
     """The model that the verdict is about, or "" where the rows name none or several."""
     features: tuple[FeatureDrift, ...]
-    """Most surprising first; empty when there were not enough rows."""
+    """Most surprising first, the embedding among them; empty when there were not enough rows."""
+    p_value: float | None = None
+    """Of the whole comparison; at most alpha is drift. None when there were not enough rows."""
+    tested_rows: int = 0
+    """Readings that the test took: all of them, or a sample of very many."""
+    shuffled: Literal["rows", "groups"] = "rows"
+    """What the test takes for independent: single rows, or all rows of a request and all of a page."""
+    groups: int = 0
+    """Requests in the window."""
+    as_sent: tuple[FeatureDrift, ...] = ()
+    """Size and grey levels of the images as they were sent. They are told and raise no alarm: scaling and
+    stretching take them away before the network sees a line."""
+    changed_since: datetime | None = None
+    """When, within a window that drifted, the change began; None where it looks the same throughout."""
+    examples: tuple[Example, ...] = ()
+    estimated: EstimatedError | None = None
+    """Character error rate without labels, where the model brings what estimates it."""
+    measured: MeasuredError | None = None
+    """Character error rate on a random sample of lines that people corrected."""
+    alert: Alert | None = None
+    """None where no history of windows is kept."""
 
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
@@ -68,9 +120,19 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``drift.json`` holds."""
-        features = [{**asdict(feature), "direction": feature.direction} for feature in self.features]
-        times = {name: at.isoformat() if (at := getattr(self, name)) else None for name in ("since", "until")}
-        return {"format_version": FORMAT_VERSION, **asdict(self), **times, "features": features}
+        lists = {
+            name: [{**asdict(feature), "direction": feature.direction} for feature in getattr(self, name)]
+            for name in ("features", "as_sent")
+        }
+        times = {
+            name: at.isoformat() if (at := getattr(self, name)) else None
+            for name in ("since", "until", "changed_since")
+        }
+        examples = [{**asdict(example), "time": example.time.isoformat()} for example in self.examples]
+        return {"format_version": FORMAT_VERSION, **asdict(self), **times, **lists, "examples": examples}
+
+
+_FIRST_VERSION = tuple(Verdict.__dataclass_fields__)[: tuple(Verdict.__dataclass_fields__).index("p_value")]
 
 
 def write_verdict(verdict: Verdict, out: Path, page: str | None) -> None:
@@ -114,12 +176,13 @@ def read_verdict(file: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         version, state = found["format_version"], found["state"]
-        missing = [name for name in Verdict.__dataclass_fields__ if name not in found]
+        wanted = _FIRST_VERSION if version == 1 else tuple(Verdict.__dataclass_fields__)
+        missing = [name for name in wanted if name not in found]
         drifted = [feature["name"] for feature in found["features"] if feature["drifted"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: not a drift verdict ({error!r}); {remedy}") from error
-    if version != FORMAT_VERSION:
-        raise DataError(f"{file}: format version {version}, this program reads {FORMAT_VERSION}; check again")
+    if version not in READABLE:
+        raise DataError(f"{file}: format version {version}, this program reads {READABLE}; check again")
     if missing or (state == "drift") != bool(drifted):
         raise DataError(f"{file}: lacks {missing} or contradicts itself (state {state!r}, {drifted}); {remedy}")
     return dict(found)

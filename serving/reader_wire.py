@@ -64,7 +64,7 @@ def observation(found: dict[str, Any]) -> Observation:
                 ),
             }
         ),
-        profile=Profile(**found["profile"]),
+        profile=Profile(**{**found["profile"], "embedding": tuple(found["profile"]["embedding"])}),
         verdicts=tuple(Verdict(word) for word in found["verdicts"]),
     )
 

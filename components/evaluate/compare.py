@@ -9,7 +9,8 @@ from typing import Any
 from components.evaluate.report_page import evaluation_page
 from components.page import write_page
 from components.progress import Ticker, say
-from htr.bundle import MANIFEST, REFERENCE, Bundle, amend_bundle
+from htr.bundle import ERROR_MODEL, MANIFEST, REFERENCE, Bundle, amend_bundle
+from htr.error_fit import fit_error_model
 from htr.errors import SettingsError
 from htr.evaluate import Evaluation, calibrate, evaluate, profile_bytes, recalibrated
 from htr.lines import LinesDataset
@@ -20,6 +21,8 @@ from htr.tuning import find_decoding
 
 HELD_OUT = ("val", "test", "recent")
 COMPARED = ("test", "recent")
+SPOILT_LINES = 720
+"""Read to learn how error rate and profile hang together; thirty of each kind and strength."""
 
 
 def compare(
@@ -40,7 +43,8 @@ def compare(
         challenger: its bundle.
         champion: its bundle, or an empty folder.
         curves: the train step's per-epoch metrics.
-        evaluated: folder for the challenger's bundle with calibration, metrics and reference profile.
+        evaluated: folder for the challenger's bundle with calibration, metrics, reference profile and error
+            model.
         report: file for the report, JSON.
         page: file for the report that people read, HTML.
         tune_lines: validation lines to weigh a language model of the training texts by; 0 keeps the challenger's
@@ -81,7 +85,8 @@ def _compared(
     page: Path,
 ) -> dict[str, float]:
     bundle = certify(bundle, lines)
-    mine = _read("challenger", Recogniser(bundle), lines, HELD_OUT)
+    recogniser = Recogniser(bundle)
+    mine = _read("challenger", recogniser, lines, HELD_OUT)
     rival = None
     if (champion / MANIFEST).is_file():
         rival = _read("champion", Recogniser.load(champion), lines, COMPARED)
@@ -89,8 +94,11 @@ def _compared(
     mine = recalibrated(mine, calibration)
     content = build_report(mine, rival)
     metrics = headline(content["challenger"]["splits"])
-    reference = {REFERENCE: profile_bytes(mine.lines)}
-    complete = amend_bundle(bundle, evaluated, reference, calibration=calibration, metrics=metrics)
+    files: dict[str, Path | bytes] = {REFERENCE: profile_bytes(mine.lines)}
+    ticker = Ticker("evaluate: challenger reads spoilt lines", SPOILT_LINES)
+    if errors := fit_error_model(recogniser, lines, mine.lines, num_spoilt=SPOILT_LINES, on_line=ticker):
+        files[ERROR_MODEL] = errors.to_bytes()
+    complete = amend_bundle(bundle, evaluated, files, calibration=calibration, metrics=metrics)
     # What is registered and served is the complete bundle: the report must name that one.
     mine = replace(mine, bundle_digest=complete.digest)
     content["challenger"]["bundle_digest"] = complete.digest

@@ -10,9 +10,9 @@ from htr.confidence import calibration_error, reject_curve, reliability, share_i
 from htr.confidence_figures import confidence_figures
 from htr.evaluate import ReadLine
 from htr.metrics import count_errors
-from htr.profile import FEATURES, Profile
+from htr.profile import EMBEDDING_SIZE, FEATURES, Profile
 
-PROFILE = Profile(**dict.fromkeys(FEATURES, 0.5))
+PROFILE = Profile(**dict.fromkeys(FEATURES, 0.5), embedding=(0.5,) * EMBEDDING_SIZE)
 
 
 def read_line(number: int, confidence: float, *, wrong: int = 0, split: str = "test") -> ReadLine:

@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytest
 import components.gate.rules as gate
 import htr.bundle
 import htr.corrections
+import htr.error_model
 import htr.image_log
 import htr.lines
 import htr.page_json
@@ -28,13 +29,15 @@ import htr.prediction_log
 import htr.profile
 import htr.report
 import monitoring.decisions
+import monitoring.sequence
 import monitoring.verdict
 from htr.alphabet import Alphabet
-from htr.bundle import INT8, MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, Parity, write_bundle
+from htr.bundle import ERROR_MODEL, INT8, MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, Parity, write_bundle
 from htr.calibration import Calibration
 from htr.correction_store import LOG, CorrectionStore, Stored, image_digest
 from htr.corrections import SAMPLE, Correction, Withdrawal
 from htr.decoding import LEXICON, NGRAM, Decoding
+from htr.error_model import Case, ErrorModel, Term
 from htr.errors import QuillflowError
 from htr.evaluate import Evaluation, ReadLine, profile_table
 from htr.image import Geometry
@@ -45,11 +48,13 @@ from htr.page_geometry import PageLine
 from htr.page_json import Origin, page_json, parse_page_json
 from htr.page_reading import LineReading, PageReading, Word
 from htr.prediction_log import log_row, read_log
-from htr.profile import FEATURES, Profile
+from htr.profile import EMBEDDING_SIZE, FEATURES, REFERENCE_SCHEMA, Profile
 from htr.report import build_report, read_report
+from monitoring.columns import read_reference
 from monitoring.decisions import Decision, DecisionLog
-from monitoring.drift import read_reference
-from monitoring.verdict import VERDICT, FeatureDrift, Verdict, read_verdict, write_verdict
+from monitoring.error_rate import EstimatedError, MeasuredError
+from monitoring.sequence import History, Window
+from monitoring.verdict import VERDICT, Alert, Example, FeatureDrift, Verdict, read_verdict, write_verdict
 from serving.prediction_log import LogPolicy, PredictionLog
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -57,7 +62,17 @@ CALIBRATION = Calibration(slope=-1.5, offset=0.25, length_slope=0.5)
 PARITY = Parity(lines=10, changed_lines=1, max_difference=0.125, cer_fp32=0.25, cer_int8=0.25)
 DECODING = Decoding(ngram_weight=0.5, insertion_bonus=0.75, lexicon_penalty=0.25)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-PROFILE = Profile(**{name: number / 4 for number, name in enumerate(FEATURES)})
+PROFILE = Profile(
+    **{name: number / 4 for number, name in enumerate(FEATURES)},
+    embedding=tuple(n / 8 for n in range(EMBEDDING_SIZE)),
+)
+ERRORS = ErrorModel(
+    offset=-1.5,
+    terms=(Term(feature="entropy", lowest=-4.0, highest=1.0, mean=-2.0, scale=0.5, slope=0.25, curve=0.125),),
+    spread=0.25,
+    cases=(Case(name="blur 1", lines=50, estimated=0.25, measured=0.125),),
+    fitted_rows=500,
+)
 TEXTS = {"test": ("two", "two", "tow"), "recent": ("Zoé 9", "Zoé", "")}
 """Split -> truth, reading of the challenger, reading of the champion."""
 
@@ -95,6 +110,7 @@ def write_a_bundle(path: Path) -> None:
     )
     files = {WEIGHTS: b"weights", ONNX: b"network", INT8: b"8 bits", NGRAM: b"n-grams", LEXICON: b"words"}
     files[REFERENCE] = reference.getvalue().to_pybytes()
+    files[ERROR_MODEL] = ERRORS.to_bytes()
     write_bundle(bundle, files)
 
 
@@ -166,15 +182,41 @@ def write_page(path: Path) -> None:
     path.write_text(page_json(PAGE, ORIGIN), encoding="utf-8")
 
 
+SLANT = FeatureDrift(
+    name="slant",
+    p_value=0.001,
+    threshold=0.005,
+    drifted=True,
+    shift=-0.5,
+    reference_median=0.5,
+    current_median=0.25,
+)
+A_VERDICT = Verdict(
+    state="drift", rows=150, rows_wanting=0, reference_rows=300, min_rows=100, alpha=0.01,
+    since=NOON, until=NOON + timedelta(hours=1), bundle_digest="sha256:b", features=(SLANT,), p_value=0.001,
+    tested_rows=150, shuffled="groups", groups=30, as_sent=(replace(SLANT, name="width", drifted=False),),
+    changed_since=NOON + timedelta(minutes=1),
+    examples=(Example(request_id="r1", position=2, time=NOON, feature="slant"),),
+    estimated=EstimatedError(cer=0.25, interval=(0.125, 0.5), reference_cer=0.125, harmless=False),
+    measured=MeasuredError(cer=0.25, interval=(0.125, 0.5), lines=40, characters=800),
+    alert=Alert(raised=True, drifted_windows=2, windows=3, needed=2, of=3),
+)  # fmt: skip
+
+
+def write_windows(path: Path) -> None:
+    path.mkdir()
+    history = History(path / "windows.jsonl")
+    history.add(Window.of(A_VERDICT, NOON))
+    quiet = replace(A_VERDICT, state="quiet", since=None, until=None, p_value=None, estimated=None, measured=None)
+    history.add(Window.of(quiet, NOON))
+
+
+def write_error_model(path: Path) -> None:
+    path.write_bytes(ERRORS.to_bytes())
+
+
 def write_a_verdict(path: Path) -> None:
-    slant = FeatureDrift(
-        name="slant", p_value=0.001, threshold=0.005, drifted=True, reference_median=0.5, current_median=0.25
-    )
-    verdict = Verdict(
-        state="drift", rows=150, rows_wanting=0, reference_rows=300, min_rows=100, alpha=0.01,
-        since=NOON, until=NOON + timedelta(hours=1), bundle_digest="sha256:b", features=(slant,),
-    )  # fmt: skip
-    write_verdict(verdict, path, page=None)
+    write_verdict(A_VERDICT, path, page=None)
 
 
 def a_correction(name: str, **known: Any) -> Correction:
@@ -251,6 +293,16 @@ FORMATS = {
         write_a_verdict,
         lambda path: read_verdict(path / VERDICT),
         VERDICT,
+    ),
+    "windows": _format(
+        "windows",
+        monitoring.sequence.FORMAT_VERSION,
+        write_windows,
+        lambda path: History(path / "windows.jsonl").read(),
+        "windows.jsonl",
+    ),
+    "error model": _format(
+        "error_model.json", htr.error_model.FORMAT_VERSION, write_error_model, ErrorModel.load, ""
     ),
     "retraining decisions": _format(
         "decisions",
@@ -372,10 +424,35 @@ def test_the_golden_bundle_reads_as_it_was_written() -> None:
     assert bundle.architecture == {"architecture": "crnn", "height": 32, "channels": [16, 32, 64, 96]}
     assert (bundle.metrics, bundle.trained_lines) == ({"cer": 0.125}, 7)
     assert (bundle.dataset_digest, bundle.git_commit, bundle.base_digest) == ("sha256:d", "abc1234", "sha256:b")
-    assert set(bundle.files) == {WEIGHTS, ONNX, INT8, NGRAM, LEXICON, REFERENCE}
+    assert set(bundle.files) == {WEIGHTS, ONNX, INT8, NGRAM, LEXICON, REFERENCE, ERROR_MODEL}
     reference = read_reference(bundle.path / REFERENCE)
-    assert reference.column_names == list(FEATURES)
+    assert reference.schema.equals(REFERENCE_SCHEMA)
+    assert ErrorModel.load(bundle.path / ERROR_MODEL) == ERRORS
     assert [row["slant"] for row in reference.to_pylist()] == [PROFILE.slant] * 2
+
+
+def test_a_bundle_of_the_second_version_is_read_but_its_reference_is_refused_with_what_to_do() -> None:
+    bundle = Bundle.open(GOLDEN / "bundle-2")
+    assert (bundle.calibration, bundle.parity, bundle.decoding) == (CALIBRATION, PARITY, DECODING)
+    assert ERROR_MODEL not in bundle.files
+    with pytest.raises(QuillflowError, match="profile version 1, expected 2; evaluate the model again"):
+        read_reference(bundle.path / REFERENCE)
+
+
+def test_a_prediction_log_of_the_first_version_is_refused_with_what_to_do() -> None:
+    with pytest.raises(QuillflowError, match="move it away"):
+        read_log(GOLDEN / "prediction-log-1")
+
+
+def test_a_verdict_of_the_first_version_is_still_read() -> None:
+    verdict = read_verdict(GOLDEN / "drift-1" / VERDICT)
+    assert (verdict["state"], [one["name"] for one in verdict["features"]]) == ("drift", ["slant"])
+
+
+def test_the_golden_windows_read_as_they_were_written() -> None:
+    drift, quiet = FORMATS["windows"].read(FORMATS["windows"].golden)
+    assert drift == Window.of(A_VERDICT, NOON)
+    assert (quiet.state, quiet.since, quiet.estimated_cer) == ("quiet", None, None)
 
 
 def test_a_bundle_of_the_first_version_is_read_with_what_it_has() -> None:
@@ -392,7 +469,7 @@ def test_the_golden_prediction_log_reads_as_it_was_written() -> None:
     assert first["time"] == NOON
     assert (second["position"], second["model_version"], second["bundle_digest"]) == (1, "3", "sha256:b")
     assert second["confidence"] == 0.75
-    assert {name: second[name] for name in FEATURES} == {name: getattr(PROFILE, name) for name in FEATURES}
+    assert Profile.of_row(second) == PROFILE
 
 
 def test_the_golden_image_log_reads_as_it_was_written() -> None:

@@ -2,11 +2,9 @@
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -21,7 +19,6 @@ from htr.image import decode, line_tensor
 from htr.lexicon import Lexicon
 from htr.likelihood import text_log_prob
 from htr.ngram import NGram
-from htr.profile import FEATURES, SCHEMA, profile
 from htr.recogniser import Reading, Recogniser
 from tests.conftest import line_png
 
@@ -58,7 +55,9 @@ def test_a_beam_search_reads_each_line_alone_too_and_leaves_the_profile_alone(
     assert recogniser.read(IMAGES[::-1]) == alone[::-1]
     assert [r.text for r in alone] != [r.text for r in plain.read(IMAGES)]
     for image, tuned, untuned in zip(IMAGES, recogniser.observe(IMAGES), plain.observe(IMAGES), strict=True):
-        assert tuned.profile == untuned.profile
+        alike = {"surprise": 0.0, "text_log_prob": 0.0, "beam_margin": 0.0}
+        assert replace(tuned.profile, **alike) == replace(untuned.profile, **alike)
+        assert (tuned.profile.surprise > 0, untuned.profile.surprise, untuned.profile.beam_margin) == (True, 0, 0)
         read = recogniser.bundle.alphabet.encode(tuned.reading.text)
         assert tuned.reading.log_prob == pytest.approx(text_log_prob(plain.log_probs(decode(image)), read))
 
@@ -165,40 +164,3 @@ def test_a_graph_that_is_no_graph_is_a_bundle_error(tiny_bundle: Path, tmp_path:
 def test_a_confidence_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"0\.\.1"):
         Reading(text="a", confidence=1.5)
-
-
-def test_profiles_are_finite_and_fit_the_schema(tiny_bundle: Path) -> None:
-    rows = [observed.profile for observed in Recogniser.load(tiny_bundle).observe(IMAGES)]
-    assert all(np.isfinite(astuple(row)).all() for row in rows)
-    table = pa.Table.from_pylist([{name: getattr(row, name) for name in FEATURES} for row in rows], schema=SCHEMA)
-    assert table.num_rows == len(IMAGES)
-
-
-def sheared(shear: float) -> np.ndarray:
-    page = np.full((40, 120), 235, np.uint8)
-    for y in range(40):
-        for x in (20, 45, 70):
-            at = round(x + shear * (40 - y))
-            page[y, at : at + 3] = 20
-    return page
-
-
-def test_the_profile_tells_slant_weight_and_darkness_apart() -> None:
-    scores = np.log(np.full((10, 4), 0.25, np.float32))
-
-    def measured(grey: np.ndarray) -> dict[str, float]:
-        row = profile(grey, scores, best_path(scores), "ab1")
-        return {name: getattr(row, name) for name in FEATURES}
-
-    upright, leaning = measured(sheared(0.0)), measured(sheared(0.5))
-    assert leaning["slant"] > upright["slant"] + 0.1
-    assert measured(sheared(-0.5))["slant"] < upright["slant"] - 0.1
-    assert measured((sheared(0.0) * 0.7).astype(np.uint8))["paper_level"] < upright["paper_level"] - 50
-    assert upright["digit_share"] == pytest.approx(1 / 3)
-    assert upright["entropy"] == pytest.approx(np.log(4), rel=1e-3)
-
-
-@pytest.mark.parametrize("grey", [np.zeros((1, 1), np.uint8), np.full((40, 200), 255, np.uint8)])
-def test_a_profile_of_nothing_is_finite(grey: np.ndarray) -> None:
-    scores = np.log(np.full((1, 3), 1 / 3, np.float32))
-    assert np.isfinite(astuple(profile(grey, scores, best_path(scores), ""))).all()

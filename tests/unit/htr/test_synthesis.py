@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from htr.errors import DataError, OutputError, SettingsError
-from htr.image import decode, paper_and_ink
+from htr.image import decode
 from htr.invented_letters import GREEK_FONTS, has_glyph, hershey_letters
 from htr.invented_text import MAX_LENGTH, MIN_LENGTH
+from htr.levels import measure_levels
 from htr.lines import Line, LinesDataset
 from htr.synthesis import POPULATIONS, Style, draw, invent_text, write_dataset
 
@@ -85,7 +86,7 @@ def test_the_drifted_population_is_unlike_the_plain_one() -> None:
     def measure(population: str) -> np.ndarray:
         styles = [Style.invent(seed, like=POPULATIONS[population]) for seed in range(12)]
         greys = [draw("Nous avons vendu", style, np.random.default_rng(1)) for style in styles]
-        return np.array([paper_and_ink(grey) for grey in greys])
+        return np.array([(levels.paper, levels.ink) for levels in map(measure_levels, greys)])
 
     plain, drifted = measure("plain"), measure("drifted")
     assert drifted[:, 0].max() < plain[:, 0].min()  # every paper is darker
@@ -107,7 +108,8 @@ def test_ink_stands_out_and_margins_are_free_of_it() -> None:
     for name, population in POPULATIONS.items():
         style = Style.invent(3, like=population)
         grey = draw("Clara Foxham, 12/3/1924", style, np.random.default_rng(0)).astype(float)
-        paper, ink = paper_and_ink(grey.astype(np.uint8))
+        levels = measure_levels(grey.astype(np.uint8))
+        paper, ink = levels.paper, levels.ink
         middle = (paper + ink) / 2
         border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
         assert border.min() > middle, name

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from htr.errors import ImageError
-from htr.image import Geometry, decode, decode_first, paper_and_ink
+from htr.image import Geometry, decode, decode_first
+from htr.levels import measure_levels
 from htr.verdicts import Verdict, judge
 from tests.conftest import line_png
 
@@ -30,7 +31,7 @@ def turned(orientation: int) -> bytes:
 
 def said(data: bytes) -> set[Verdict]:
     image = decode_first(data)
-    return set(judge(image, Geometry(), paper_level=paper_and_ink(image.grey)[0]))
+    return set(judge(image, Geometry(), levels=measure_levels(image.grey)))
 
 
 def test_there_is_nothing_to_say_about_a_plain_line() -> None:

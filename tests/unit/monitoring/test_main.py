@@ -12,9 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from htr.bundle import REFERENCE, Bundle, amend_bundle
+from htr.bundle import ERROR_MODEL, REFERENCE, Bundle, amend_bundle
+from htr.correction_store import CorrectionStore, image_digest
+from htr.corrections import READING, SAMPLE, Correction
+from htr.error_model import ErrorModel, Term
 from htr.lines import LinesWriter
 from monitoring.__main__ import main
+from monitoring.sequence import History
+from monitoring.verdict import read_verdict
 from tests.conftest import make_line
 from tests.fakes import NOON, kfp_server, log_rows, profile_rows, write_log
 
@@ -48,6 +53,20 @@ def verdict(champion: Bundle, tmp_path: Path) -> Path:
     return file
 
 
+def corrected(folder: Path, digest: str) -> Path:
+    """Write a store: two lines of a random sample, one of which was misread, and one that a reading asked for."""
+    store = CorrectionStore(folder)
+    for name, old, new, chosen_by in (
+        ("a", "oner", "one", SAMPLE),
+        ("b", "three", "three", SAMPLE),
+        ("c", "", "x", READING),
+    ):
+        told = {"model_version": "1", "bundle_digest": digest, "image_digest": image_digest(name.encode())}
+        one = Correction(id=name, time=NOON, author="Ada", old_text=old, new_text=new, chosen_by=chosen_by, **told)
+        store.add(one, name.encode())
+    return folder
+
+
 def retrain(tmp_path: Path, *extra: str, enough: str = "3") -> list[str]:
     """Return the words of a retrain command over the fixtures' files."""
     words = ["retrain", "--verdict", tmp_path / "drift.json", "--bundle", tmp_path / "champion"]
@@ -79,10 +98,11 @@ def test_check_finds_drift_in_the_champions_rows_only(champion: Bundle, tmp_path
     command = [sys.executable, "-m", "monitoring", *map(str, words)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
-    first, *table = done.stdout.splitlines()
-    assert first.startswith("drift: 1 of 17 features drifted, 150 readings against 300")
-    assert [line.split()[0] for line in table] == ["slant"]
-    assert table[0].endswith("higher")
+    first, slant, since, *examples = done.stdout.splitlines()
+    assert first.startswith("drift: 1 of 28 features drifted, 150 readings against 300 of the reference, p 0.00")
+    assert re.match(r"  slant +shift \+0\.\d+ .* higher$", slant)
+    assert since == "  since: the whole window"
+    assert all(re.match(r"  for example: request request-\d+, image 0 \(slant\)$", line) for line in examples)
     assert not done.stderr
     written = json.loads((tmp_path / "out" / "drift.json").read_text())
     assert written["bundle_digest"] == champion.digest
@@ -119,7 +139,7 @@ def test_check_takes_a_reference_file_and_is_quiet_where_nothing_changed(
     log = write_log(tmp_path / "log", log_rows(profile_rows(150, seed=2), bundle_digest="sha256:any"))
     words = ["check", "--reference", str(tmp_path / "reference.parquet"), "--log", str(log)]
     assert main([*words, "--out", str(tmp_path / "out"), "--exit-code"]) == 0
-    assert capsys.readouterr().out.startswith("quiet: 0 of 17 features drifted")
+    assert capsys.readouterr().out.startswith("quiet: 0 of 28 features drifted")
     assert json.loads((tmp_path / "out" / "drift.json").read_text())["bundle_digest"] == "sha256:any"
 
 
@@ -163,11 +183,42 @@ def test_check_refuses_a_bundle_without_a_reference(
     assert "has no reference.parquet; evaluate the model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--newest", "0"], ["--since", "noon"], ["--min-rows", "many"]])
+@pytest.mark.parametrize(
+    "words", [["--newest", "0"], ["--since", "noon"], ["--min-rows", "many"], ["--alert", "3/2"]]
+)
 def test_an_option_of_no_meaning_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["check", "--bundle", "b", "--log", "l", "--out", "o", *words])
     assert f"argument {words[0]}: expected a" in capsys.readouterr().err
+
+
+def test_check_tells_error_rates_and_raises_an_alert_when_a_second_window_drifts(
+    champion: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loud = {"entropy": 3.0}
+    curve = Term(feature="entropy", lowest=0.0, highest=9.0, mean=3.0, scale=1.0, slope=2.0, curve=0.0)
+    model = ErrorModel(offset=-2.0, terms=(curve,), spread=0.2, cases=(), fitted_rows=300)
+    bundle = amend_bundle(champion, tmp_path / "with errors", {ERROR_MODEL: model.to_bytes()})
+    log, history = tmp_path / "log", tmp_path / "kept" / "windows.jsonl"
+    words = ["check", "--bundle", str(bundle.path), "--log", str(log), "--out", str(tmp_path / "out")]
+    words += ["--history", str(history), "--corrections", str(corrected(tmp_path / "store", bundle.digest))]
+    told = []
+    for number in range(3):
+        start = NOON + timedelta(hours=number)
+        rows = log_rows(profile_rows(150, seed=5 + number, **loud), bundle_digest=bundle.digest, start=start)
+        write_log(log, rows, f"20261120T12000{number}-1-0.parquet")
+        assert main([*words, "--newest", "150"]) == 0
+        told.append(capsys.readouterr().out)
+    assert ["no alert: 1 of the last 1" in told[0], "ALERT: 2 of the last 2" in told[1]] == [True, True]
+    assert re.search(r"estimated CER \d+\.\d% \[.*at evaluation: worse", told[2])
+    assert "measured CER 12.5% [" in told[2]
+    verdict = read_verdict(tmp_path / "out" / "drift.json")
+    assert verdict["alert"] == {"raised": True, "drifted_windows": 3, "windows": 3, "needed": 2, "of": 3}
+    assert verdict["measured"]["lines"] == 2
+    assert [window.state for window in History(history).read()] == ["drift"] * 3
+    with history.open("a") as out:
+        out.write("torn")
+    assert [window.state for window in History(history).read()] == ["drift"] * 3
 
 
 @pytest.mark.usefixtures("champion", "corrections", "verdict")

@@ -1,12 +1,10 @@
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
 from htr.alignment import Character
-from htr.ctc import BestPath
-from htr.profile import profile
+from htr.profile import EMBEDDING_SIZE, FEATURES, Profile
 from htr.recogniser import Alternative, Observation, Reading
 from htr.verdicts import Verdict
 from serving.answers import check_outputs, v1_answer, v2_outputs
@@ -22,9 +20,7 @@ DAMAGED = ImageRefusedError("image is damaged", instance=1, verdict=Verdict.UNDE
 
 
 def observed(text: str, confidence: float, *verdicts: Verdict, **more: Any) -> Observation:
-    scores = np.log(np.full((4, 2), 0.5, np.float32))
-    path = BestPath(class_ids=[], steps=[], log_prob=-1.0, char_log_probs=[])
-    measured = profile(np.full((8, 40), 200, np.uint8), scores, path, text)
+    measured = Profile(**dict.fromkeys(FEATURES, 0.5), embedding=(0.5,) * EMBEDDING_SIZE)
     reading = Reading(text=text, confidence=confidence, **more)
     return Observation(reading=reading, profile=measured, verdicts=verdicts or (Verdict.OK,))
 

@@ -12,7 +12,7 @@ import pytest
 from htr.errors import DataError, OutputError
 from htr.image_log import SCHEMA, digest_of, read_images
 from htr.prediction_log import log_row, read_log
-from htr.profile import FEATURES, Profile
+from htr.profile import EMBEDDING_SIZE, FEATURES, Profile
 from serving.log_writer import LogWriter
 from serving.prediction_log import LogPolicy, PredictionLog
 from tests.servers import wait_until
@@ -21,7 +21,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
-    measured = Profile(**dict.fromkeys(FEATURES, 0.5))
+    measured = Profile(**dict.fromkeys(FEATURES, 0.5), embedding=(0.5,) * EMBEDDING_SIZE)
     return [
         log_row(
             measured,

@@ -11,7 +11,7 @@ import pytest
 from components.evaluate.compare import compare
 from htr.bundle import ONNX, REFERENCE, WEIGHTS, Bundle
 from htr.lines import LinesDataset
-from htr.profile import SCHEMA
+from htr.profile import REFERENCE_SCHEMA
 from htr.recogniser import Recogniser
 from htr.report import read_report
 from htr.tuning import find_decoding
@@ -88,7 +88,7 @@ def test_the_evaluated_bundle_reads_as_before_and_holds_a_reference_of_the_held_
     assert [bundle.files[name] for name in (WEIGHTS, ONNX)] == [before.files[name] for name in (WEIGHTS, ONNX)]
     assert REFERENCE not in before.files
     reference = pq.read_table(bundle.path / REFERENCE)
-    assert reference.schema.equals(SCHEMA)
+    assert reference.schema.equals(REFERENCE_SCHEMA)
     assert len(reference) == sum(split != "train" for split in SPLITS)  # the broken image has no profile
     images = [line.image for line in first.lines.lines("val")]
     texts = [[reading.text for reading in Recogniser(one).read(images)] for one in (bundle, before)]
