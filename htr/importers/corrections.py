@@ -47,6 +47,11 @@ def import_corrections(folder: Path, out: Path, *, progress: Progress | None = N
     )
 
 
+def standing(stored: list[Stored]) -> list[Correction]:
+    """Return the corrections that an import would take, as far as their records tell: images are not looked at."""
+    return [row.correction for row in _rows(stored) if not row.left_out]
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     correction: Correction
