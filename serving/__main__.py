@@ -72,11 +72,13 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
 
     from kserve.model_server import app
     from kserve.model_server import parser as kserve_parser
+    from prometheus_client import REGISTRY
 
     from serving.admission import Admission
     from serving.corrections import mount
     from serving.error_answers import ClientFaults
     from serving.guard import install
+    from serving.metrics import Metrics, ServerState
     from serving.openapi import describe
     from serving.predictor import LineReader
     from serving.server import LineServer
@@ -93,7 +95,16 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     pool = ThreadPoolExecutor(options.threads, thread_name_prefix="reader")
     closing.callback(pool.shutdown)
     admission = Admission(pool, num_threads=options.threads, limits=limits)
-    install(app, limits, stamp=lambda request_id: serve().stamp(request_id), admission=admission, token=token)
+    metrics = Metrics()
+    REGISTRY.register(ServerState(serve, admission, log))
+    install(
+        app,
+        limits,
+        stamp=lambda request_id: serve().stamp(request_id),
+        admission=admission,
+        token=token,
+        metrics=metrics,
+    )
     if corrections is not None:
         mount(app, corrections, limits=limits, clock=lambda: datetime.now(UTC))
     app.openapi = cache(
@@ -107,6 +118,7 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         clock=lambda: datetime.now(UTC),
         log=log,
         limits=limits,
+        metrics=metrics,
     )
 
     def announce(at: Addresses) -> None:

@@ -21,6 +21,7 @@ from serving.access import Token, is_foreign, is_open
 from serving.admission import Admission
 from serving.error_answers import answer_error, error_answer, refused
 from serving.limits import Limits
+from serving.metrics import Metrics
 from serving.refusals import BusyError, RefusedError, RequestError, TokenError, UnknownModelError
 from serving.stamp import Stamp, choose_request_id
 
@@ -41,16 +42,25 @@ class Guard:
         stamp: see `MakeStamp`.
         admission: refuses requests to read, before their body is received, while as many wait as may.
         token: what clients must send, or None.
+        metrics: where refused readings are counted, or None.
     """
 
     def __init__(
-        self, app: ASGIApp, *, limits: Limits, stamp: MakeStamp, admission: Admission, token: Token | None = None
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        stamp: MakeStamp,
+        admission: Admission,
+        token: Token | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
         self._stamp = stamp
         self._admission = admission
         self._token = token
+        self._metrics = metrics
         self._num_buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +84,8 @@ class Guard:
                 signed = MutableHeaders(scope=message)
                 signed.setdefault("x-request-id", request_id)
                 signed["x-content-type-options"] = "nosniff"
+                if self._metrics and message["status"] >= 400 and scope["path"].endswith(READING_PATHS):
+                    self._metrics.refused(message["status"])
             await send(message)
 
         try:
@@ -158,7 +170,13 @@ class _Body:
 
 
 def install(
-    app: FastAPI, limits: Limits, *, stamp: MakeStamp, admission: Admission, token: Token | None = None
+    app: FastAPI,
+    limits: Limits,
+    *,
+    stamp: MakeStamp,
+    admission: Admission,
+    token: Token | None = None,
+    metrics: Metrics | None = None,
 ) -> None:
     """Put the guard before KServe's application, and give every error the shape of `error_answers`."""
 
@@ -168,4 +186,4 @@ def install(
 
     for kind in (RequestError, RefusedError, UnknownModelError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
-    app.add_middleware(Guard, limits=limits, stamp=stamp, admission=admission, token=token)
+    app.add_middleware(Guard, limits=limits, stamp=stamp, admission=admission, token=token, metrics=metrics)

@@ -69,6 +69,11 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
 
+    @property
+    def num_waiting(self) -> int:
+        """Rows that wait to be written."""
+        return len(self._rows)
+
     def append(self, rows: Sequence[Row]) -> None:
         """Queue rows to be written; returns at once, and drops what does not fit."""
         with self._changed:
