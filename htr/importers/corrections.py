@@ -7,7 +7,7 @@ A line goes by the image that was corrected first, and was chosen as that correc
 withdrawn: whether the line may judge a model follows from these two, and so never changes as more arrive.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +47,12 @@ def import_corrections(folder: Path, out: Path, *, progress: Progress | None = N
     )
 
 
-def standing(stored: list[Stored]) -> list[Correction]:
-    """Return the corrections that an import would take, as far as their records tell: images are not looked at."""
-    return [row.correction for row in _rows(stored) if not row.left_out]
+def last_words(stored: Sequence[Stored]) -> list[tuple[Correction, Correction]]:
+    """Return of each line the last correction that was not withdrawn, with the first one about that line.
+
+    The first one's ``chosen_by`` says whether the line may judge a model.
+    """
+    return [(row.correction, row.first) for row in _rows(stored) if not row.left_out]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class _Row:
     """Why it is left out; "" where it is not."""
 
 
-def _rows(stored: list[Stored]) -> Iterator[_Row]:
+def _rows(stored: Sequence[Stored]) -> Iterator[_Row]:
     firsts = _firsts([one.correction for one in stored])
     last = {first: at for at, first in enumerate(firsts) if stored[at].withdrawal is None}
     for at, (one, first) in enumerate(zip(stored, firsts, strict=True)):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from htr.correction_store import LOG, CorrectionStore
 from htr.corrections import SAMPLE
-from htr.importers.corrections import standing
+from htr.importers.corrections import last_words
 from htr.metrics import ErrorCounts, count_errors
 
 NEWEST = 500
@@ -42,7 +42,7 @@ class Audit:
 
     def _measure(self) -> Mapping[str, ErrorCounts]:
         by_model: dict[str, list[ErrorCounts]] = {}
-        for one in standing(CorrectionStore(self.store).read()[0]):
-            if one.chosen_by == SAMPLE:
+        for one, first in last_words(CorrectionStore(self.store).read()[0]):
+            if first.chosen_by == SAMPLE:
                 by_model.setdefault(one.bundle_digest, []).append(count_errors(one.new_text, one.old_text))
         return {digest: sum(counts[-NEWEST:], ErrorCounts()) for digest, counts in by_model.items()}

@@ -71,6 +71,8 @@ class Champion:
     previous: str = ""
     """Version that the alias ``previous`` points to, "" for none."""
     previous_digest: str = ""
+    cer: float | None = None
+    """Golden CER that it was registered with, as a fraction; None where the registry does not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

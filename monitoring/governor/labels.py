@@ -7,7 +7,7 @@ from typing import Protocol
 
 from htr.correction_store import LOG, CorrectionStore
 from htr.errors import OutputError
-from htr.importers.corrections import import_corrections, standing
+from htr.importers.corrections import import_corrections, last_words
 from htr.lines import LinesDataset
 from monitoring.governor.events import Labels
 
@@ -66,8 +66,8 @@ class StoreLabels:
         return self._counted[state]
 
     def _count(self) -> Labels:
-        lines = standing(CorrectionStore(self.folder).read()[0])
-        said = sorted(f"{one.id} {one.image_digest} {one.new_text} {one.chosen_by}" for one in lines)
+        lines = last_words(CorrectionStore(self.folder).read()[0])
+        said = sorted(f"{one.id} {one.image_digest} {one.new_text} {first.chosen_by}" for one, first in lines)
         digest = "sha256:" + hashlib.sha256("\n".join(said).encode()).hexdigest() if said else ""
         return Labels(count=len(lines), digest=digest)
 

@@ -94,6 +94,9 @@ def state_metrics(state: State, policy: Policy, at: float) -> list[Metric]:
     info = InfoMetricFamily("quillflow_champion", "The model that the registry calls champion.")
     if state.champion is not None:
         info.add_metric([], {"version": state.champion.version, "bundle_digest": state.champion.digest})
+    expected = {}
+    if state.champion is not None and state.champion.cer is not None:
+        expected[state.champion.digest] = state.champion.cer
     asked = state.labelling.wanted if state.labelling else 0
     gauges = {
         "governor_run_in_flight": ("1: a training was decided on and has not ended.", state.run is not None),
@@ -112,6 +115,12 @@ def state_metrics(state: State, policy: Policy, at: float) -> list[Metric]:
     }
     return [
         info,
+        _by(
+            "quillflow_expected_cer",
+            "Golden CER that the champion was registered with.",
+            "bundle_digest",
+            expected,
+        ),
         *(_gauge(f"quillflow_{name}", told, float(value)) for name, (told, value) in gauges.items()),
         _counter("quillflow_governor_records", "Records of the journal.", state.seq),
         _counter("quillflow_governor_rollbacks", "Champions that lost the alias.", state.num_rollbacks),
@@ -142,16 +151,28 @@ def verdict_metrics(verdict: Mapping[str, Any], written: float) -> list[Metric]:
         written: when, in seconds since 1970.
     """
     digest = verdict["bundle_digest"]
+    alert, estimated = verdict.get("alert"), verdict.get("estimated")
+    has_drifted = alert["raised"] if alert is not None else verdict["state"] == "drift"
     drifted = sum(bool(feature["drifted"]) for feature in verdict["features"])
     until = datetime.fromisoformat(verdict["until"]).timestamp() if verdict["until"] else written
     values = {
-        "drift": ("1: the readings have drifted from the model's reference.", verdict["state"] == "drift"),
+        "drift": ("1: the readings have drifted from the model's reference.", has_drifted),
         "drift_features": ("Features that drifted.", drifted),
         "drift_window_readings": ("Readings that the verdict rests on.", verdict["rows"]),
         "drift_undecided": ("1: there were too few readings.", verdict["state"] == "not_enough"),
         "drift_checked_timestamp_seconds": ("When the verdict was written.", written),
         "drift_until_timestamp_seconds": ("Time of the newest reading in it.", until),
     }
+    if verdict.get("p_value") is not None:
+        told = "Chance that the readings differ as much if nothing had changed."
+        values["drift_p_value"] = (told, verdict["p_value"])
+    if estimated is not None:
+        low, high = estimated["interval"]
+        told = "Share of characters misread, estimated without labels"
+        values["estimated_cer"] = (f"{told}.", estimated["cer"])
+        values["estimated_cer_low"] = (f"{told}: lower end of 90 %.", low)
+        values["estimated_cer_high"] = (f"{told}: upper end of 90 %.", high)
+        values["estimated_cer_reference"] = (f"{told}, at evaluation.", estimated["reference_cer"])
     return [_by(f"quillflow_{n}", told, "bundle_digest", {digest: v}) for n, (told, v) in values.items()]
 
 

@@ -14,7 +14,7 @@ from htr.errors import ServiceError
 from monitoring.governor.events import Champion
 
 CHAMPION, PREVIOUS = "champion", "previous"
-DIGEST_TAG = "bundle_digest"
+DIGEST_TAG, CER_TAG = "bundle_digest", "cer"
 
 
 @dataclass(kw_only=True)
@@ -42,6 +42,7 @@ class MlflowRegistry:
                 digest=_digest(now),
                 previous=str(before.version) if known else "",
                 previous_digest=_digest(before) if known else "",
+                cer=_fraction(now.tags.get(CER_TAG)),
             )
 
     def move_back(self, champion: Champion) -> tuple[bool, str]:
@@ -87,6 +88,13 @@ def _version_at(client: Any, name: str, alias: str) -> Any:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:  # no model, no such alias
             return None
         raise
+
+
+def _fraction(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:  # somebody's own tag of that name
+        return None
 
 
 def _digest(version: Any) -> str:
