@@ -12,6 +12,7 @@ from htr.errors import BundleError, QuillflowError, SettingsError
 from htr.lines import LinesDataset
 from htr.prediction_log import read_log
 from monitoring.commands_governor import add_commands, in_one_line
+from monitoring.commands_loop import add_command
 from monitoring.decisions import Decision, DecisionLog
 from monitoring.drift import compare, read_reference
 from monitoring.governor.journal import read_journal
@@ -181,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     h.add_argument("--state", type=Path, required=True, metavar="DIR", help="where decisions are kept")
 
     add_commands(commands)
+    add_command(commands)
     return parser
 
 

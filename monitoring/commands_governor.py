@@ -139,6 +139,8 @@ def _parts(args: argparse.Namespace) -> Parts:
         measures=PrometheusMeasures(args.prometheus) if args.prometheus else None,
         asker=LabellingRequests(state=args.state, choose=chooser or (lambda champion, wanted: [])),
         arguments=dict(args.parameters),
+        registry_every_s=args.registry_every_s,
+        measure_every_s=args.measure_every_s,
     )
 
 
@@ -219,9 +221,14 @@ def _add_serve(commands: Any) -> None:
     s.add_argument(
         "--tls-clients", type=Path, metavar="PEM", help="clients must have a certificate signed by these"
     )
-    s.add_argument(
-        "--every-s", type=_seconds, default=15.0, help="seconds from turn to turn (default %(default)s)"
-    )
+    for name, default, told in (
+        ("--every-s", 15.0, "from turn to turn"),
+        ("--registry-every-s", 60.0, "from look to look at the registry"),
+        ("--measure-every-s", 300.0, "from look to look at a new champion's figures"),
+    ):
+        s.add_argument(
+            name, type=_seconds, default=default, metavar="S", help=f"seconds {told} (default %(default)s)"
+        )
 
 
 def _add_replay(commands: Any) -> None:

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
@@ -40,9 +39,7 @@ class GovernorMetrics:
 
     def text(self) -> bytes:
         """Return all metrics as text."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        return bytes(generate_latest(registry))
+        return bytes(generate_latest(self))  # collect() is all that it asks for
 
     def collect(self) -> Iterator[Metric]:
         """Return all metrics; what cannot be read is left out, and counted among the troubles."""

@@ -155,6 +155,22 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
+        self._guarded(self._get)
+
+    def do_POST(self) -> None:
+        self._guarded(self._post)
+
+    def _guarded(self, answer: Callable[[], None]) -> None:
+        """Answer; a fault of ours is told to the log, and to the client only that there was one."""
+        try:
+            answer()
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+        except Exception:
+            logger.exception("%s %s failed", self.command, self.path)
+            self._answer(500, {"error": "internal error"})
+
+    def _get(self) -> None:
         if self.path == "/healthz":
             well = self.service.is_well()
             self._answer(200 if well else 503, {"well": well, "troubles": self.service.governor.troubles})
@@ -167,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, {"error": f"there is nothing at {self.path[:80]!r}"})
 
-    def do_POST(self) -> None:
+    def _post(self) -> None:
         if not self._admitted():
             return
         length = self.headers.get("Content-Length", "")

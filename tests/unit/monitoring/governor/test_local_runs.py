@@ -43,11 +43,9 @@ def test_a_run_is_found_while_it_lives_and_tells_what_it_came_to(
     runs: LocalRuns, tmp_path: Path, tiny_bundle: Path
 ) -> None:
     result = {"promoted": True, "version": 7, "evaluated": str(tiny_bundle)}
-    pipelines(
-        tmp_path,
-        f"while Path('hold').exists(): time.sleep(0.02)\nPath('root/pipeline.json').write_text({json.dumps(result)!r})\n"
-        "print('got', *sys.argv[1:])",
-    )
+    wait = "while Path('hold').exists(): time.sleep(0.02)"
+    write = f"Path('root/pipeline.json').write_text({json.dumps(result)!r})"
+    pipelines(tmp_path, f"{wait}\n{write}\nprint('got', *sys.argv[1:])")
     (tmp_path / "hold").touch()
     assert runs.find("k-1") is None
     assert runs.start("k-1", {"lines": "a b"}) == "local-k-1"

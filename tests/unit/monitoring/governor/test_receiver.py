@@ -18,7 +18,7 @@ from monitoring.governor.metrics import GovernorMetrics
 from monitoring.governor.receiver import MOST_BODY_BYTES, Service, Tls, make_server
 from tests.governor import FolderCluster, SetLabels, SetRegistry, make_governor
 
-TOKEN = "a-token-of-many-letters"
+TOKEN = "a-token-of-many-letters"  # noqa: S105 - of a test
 
 
 @pytest.fixture
@@ -139,10 +139,11 @@ def test_a_body_that_is_wrong_is_refused_whole_and_by_name(
 
 def test_a_body_that_is_too_large_is_not_read(governor: Governor) -> None:
     with serving(governor) as url:
-        request = urllib.request.Request(f"{url}/v1/alerts", b"{}", {"Authorization": f"Bearer {TOKEN}"})
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        request = urllib.request.Request(f"{url}/v1/alerts", b"{}", headers)  # noqa: S310
         request.add_unredirected_header("Content-Length", str(MOST_BODY_BYTES + 1))
         with pytest.raises(urllib.error.HTTPError, match="413"):
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=10)  # noqa: S310
 
 
 def test_a_decision_that_cannot_be_written_is_answered_with_503(governor: Governor, tmp_path: Path) -> None:
