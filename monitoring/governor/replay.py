@@ -86,9 +86,12 @@ class _Replay:
             if before is not None:
                 yield from self._meanwhile(before, record)
             before = record
-            event = self._as_it_would_be(record.event)
+            event = self._as_it_would_be(record.event, record.at)
             if event is not None:
                 yield self._take(event, record)
+            elif isinstance(record.event, Tick):  # what it decided then, it would not now
+                now = decide(self._state, record.event, self._policy, record.at)
+                yield Replayed(time=record.time, event=record.event, was=record.decision, now=now, seq=record.seq)
 
     def _meanwhile(self, before: Record, record: Record) -> Iterator[Replayed]:
         """Let the time between two records pass: assumed trainings end, and what waited comes due."""
@@ -104,7 +107,7 @@ class _Replay:
             if decision.choice in {"train", "ask_for_labels"}:
                 yield self._take(Tick(), None, at, time)
 
-    def _as_it_would_be(self, event: Event) -> Event | None:
+    def _as_it_would_be(self, event: Event, at: float) -> Event | None:
         """Return a recorded event as it would have come; None where it would not."""
         run = self._state.run
         if isinstance(event, PolicySet):
@@ -116,7 +119,7 @@ class _Replay:
         if isinstance(event, Ended):
             return replace(event, key=run.key) if run is not None else None
         if isinstance(event, Tick):
-            decision = decide(self._state, event, self._policy, self._state.at)
+            decision = decide(self._state, event, self._policy, at)
             return event if decision.choice in {"train", "ask_for_labels"} else None
         return event
 
