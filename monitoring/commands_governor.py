@@ -42,6 +42,7 @@ def add_commands(commands: Any) -> None:
 def serve_governor(args: argparse.Namespace) -> int:
     """Take alerts and wishes, decide and carry out, until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what comes of them we say ourselves
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     policy, token, tls = read_policy(args.policy), _token(args.token_file), _tls(args)
     _check_exposure(args.host, token, tls, no_token=args.no_token)

@@ -102,10 +102,10 @@ class Governor:
         """Events that had been answered before, since this process began."""
         self.troubles: dict[str, str] = {}
         """What does not work now, by the part it is about."""
-        self.last_turn_s = 0.0
-        """When the last turn ended, on the governor's clock."""
         self._journal = journal
         self._clock = clock
+        self.last_turn_s = self.at()
+        """When the last turn ended, on the governor's clock; to begin with, when this process began."""
         self._parts = parts
         self._mutex = threading.RLock()
         self._due: dict[str, float] = {}

@@ -43,7 +43,7 @@ class LocalRuns:
         if ended is None:
             return Found(run_id=self._run_id(key), state="failed", said=f"it was killed before its end; see {log}")
         if ended["code"] != 0:
-            said = f"the pipeline ended with exit code {ended['code']}; see {log}"
+            said = f"the pipeline ended with exit code {ended['code']}: {_last_words(log)} (all of it: {log})"
             return Found(run_id=self._run_id(key), state="failed", said=said)
         return self._succeeded(key, ended["result"], log)
 
@@ -104,3 +104,11 @@ class LocalRuns:
             return json.loads((folder / ENDED).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+
+
+def _last_words(log: Path) -> str:
+    try:
+        told = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "it left no log"
+    return next((line.strip()[:300] for line in reversed(told) if line.strip()), "it said nothing")

@@ -75,7 +75,9 @@ class MlflowRegistry:
                 self._made = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
             yield self._made
         except Exception as error:  # MLflow lets through whatever its database or HTTP client raises
-            said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+            # An address that does not answer is told with the whole connection pool: its last part is the reason.
+            said = str(error).strip().rpartition("Caused by ")[2] or type(error).__name__
+            said = " ".join(said.split())[:300]
             raise ServiceError(f"MLflow at {self.tracking_uri}: {said}") from error
 
 

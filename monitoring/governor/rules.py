@@ -140,7 +140,7 @@ def _stands(state: State, policy: Policy, at: float, concerns: list[Concern]) ->
     key, tried = _key(state, policy, lead)
     if not key:
         return "wait", f"{why}, but the training for it {tried}; new lines or a person may ask for another", "", 0
-    if held := _held_back(state, policy, at, by_person=by_person):
+    if held := _held_back(state, policy, at, at_once=by_person and not tried):
         return "wait", f"{why}, but {held}", "", 0
     had = lines if not (by_person or at_once) else f"{state.fresh} corrected lines that no training had yet"
     return "train", f"{why}, and {had}" + f"; the one before {tried}" * bool(tried), key, 0
@@ -170,9 +170,9 @@ def _key(state: State, policy: Policy, lead: Concern | None) -> tuple[str, str]:
     return keys[len(results)], "failed" * bool(results)
 
 
-def _held_back(state: State, policy: Policy, at: float, *, by_person: bool) -> str:
-    """Say what keeps a training back, "" where nothing does. A person need not wait for the cooldown."""
-    if state.last_end is not None and not by_person:
+def _held_back(state: State, policy: Policy, at: float, *, at_once: bool) -> str:
+    """Say what keeps a training back, "" where nothing does. ``at_once``: a person asks; no cooldown."""
+    if state.last_end is not None and not at_once:
         left = state.last_end + cooldown_s(state, policy) - at
         if left > 0:
             after = f", {state.misses} in a row brought no champion" * (state.misses > 0)

@@ -193,6 +193,15 @@ def test_a_person_need_not_wait_for_the_cooldown(world: World) -> None:
     assert world.governor.take(Wish(id="now", reason="new scanner")).choice == "train"
 
 
+def test_a_wish_whose_training_failed_waits_for_the_cooldown_like_everybody(world: World) -> None:
+    world.train_once(1)
+    world.end("failed")
+    world.turns(20, HOUR)
+    assert len(world.cluster.runs()) == 1
+    world.turns(5, HOUR)
+    assert len(world.cluster.runs()) == 2
+
+
 def test_a_schedule_without_lines_trains_nothing_and_asks_nobody(world: World) -> None:
     decision = world.governor.take(Wish(id="monthly-3", by="schedule"))
     assert decision.choice == "ignore"

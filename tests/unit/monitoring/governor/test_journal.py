@@ -112,7 +112,7 @@ def test_replay_decides_a_history_anew_under_another_policy(
     assert main(["replay", "--state", str(tmp_path), "--policy", str(tmp_path / "policy.toml")]) == 0
     told = capsys.readouterr().out
     assert re.search(r"tick +train: .*\n +would be  wait: .*5 corrected lines of 100", told)
-    assert told.splitlines()[-1].startswith("1 of ")
+    assert told.splitlines()[-1].startswith("2 of ")
 
 
 def test_a_journal_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

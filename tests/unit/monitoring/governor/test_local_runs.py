@@ -70,11 +70,11 @@ def test_the_same_key_is_never_run_twice(runs: LocalRuns, tmp_path: Path) -> Non
 
 
 def test_a_pipeline_that_fails_is_told_with_its_exit_code(runs: LocalRuns, tmp_path: Path) -> None:
-    pipelines(tmp_path, "sys.exit(7)")
+    pipelines(tmp_path, "print('error: no lines there\\n'); sys.exit(7)")
     runs.start("k-1", {})
     found = ended(runs, "k-1")
     assert found.state == "failed"
-    assert "exit code 7" in found.said
+    assert "exit code 7: error: no lines there (all of it: " in found.said
 
 
 def test_a_run_whose_process_is_killed_lives_as_long_as_its_pipeline(runs: LocalRuns, tmp_path: Path) -> None:
