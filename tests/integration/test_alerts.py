@@ -107,6 +107,20 @@ def test_alerts_go_where_they_belong(labels: list[str], receivers: str) -> None:
     assert done.stdout.strip() == receivers
 
 
+def test_every_alert_is_in_the_docs_and_every_metric_of_a_query_too() -> None:
+    docs = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rules = "".join((MONITORING / "rules" / name).read_text() for name in ("alerts.yaml", "recording.yaml"))
+    alerts = re.findall(r"- alert: (\w+)", rules)
+    assert len(alerts) > 10
+    assert not [name for name in alerts if f"`{name}`" not in docs]
+    queries = rules + "".join(as_json(dashboard) for dashboard in ALL)
+    metrics = {re.sub("_(bucket|sum|count)$", "", name) for name in re.findall(r"\bquillflow_\w+", queries)}
+    words = re.findall(r"`(\w+)", docs)
+    known = {word for word in words if word.startswith("quillflow_")}
+    endings = tuple(word for word in words if word.startswith("_"))
+    assert not [name for name in metrics if name not in known and not name.endswith(endings)]
+
+
 @pytest.mark.parametrize("dashboard", ALL, ids=lambda one: one.uid)
 def test_dashboards_are_what_their_panels_say(dashboard: Any) -> None:
     assert (FOLDER / file_of(dashboard)).read_text() == as_json(dashboard), "python -m monitoring.dashboards.build"

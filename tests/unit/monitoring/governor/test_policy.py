@@ -20,6 +20,12 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     assert policy.digest != Policy().digest == read_policy(None).digest
 
 
+def test_the_policy_in_the_docs_is_the_default(tmp_path: Path) -> None:
+    docs = (Path(__file__).parents[4] / "docs" / "retraining.md").read_text(encoding="utf-8")
+    (tmp_path / "policy.toml").write_text(docs.split("```toml\n")[1].split("```")[0])
+    assert read_policy(tmp_path / "policy.toml") == Policy()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

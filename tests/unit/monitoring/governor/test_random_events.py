@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from monitoring.governor.events import Started, Wish
+from monitoring.governor.events import Champion, Figures, Measured, Started, Wish
 from monitoring.governor.governor import STOP
 from monitoring.governor.journal import FILE, read_journal
 from monitoring.governor.policy import Policy
@@ -120,6 +120,11 @@ class RandomEvents(RuleBasedStateMachine):
     def promote_by_hand(self, digest: str) -> None:
         self.registry.promote(digest)
 
+    @rule(version=st.sampled_from(["A", "B", "C"]), doubt=st.sampled_from([0.1, 0.4]))
+    def measure(self, version: str, doubt: float) -> None:
+        now, before = Figures(readings=900, doubt=doubt), Figures(readings=900, doubt=0.1)
+        self.governor.take(Measured(version=version, now=now, before=before))
+
     @rule(on=st.booleans())
     def throw_the_switch(self, on: bool) -> None:
         if on:
@@ -162,6 +167,15 @@ class RandomEvents(RuleBasedStateMachine):
         }
         wishes = {f"wish {r.event.id}" for r in records if r.event.KIND == "wish"}
         assert alerts | wishes == self.told
+
+    @invariant()
+    def every_promotion_is_taken_back_at_most_once_and_only_for_a_reason(self) -> None:
+        if not hasattr(self, "cluster"):
+            return
+        records = read_journal(self.folder)
+        decided = sum(record.decision.choice == "roll_back" for record in records)
+        promoted = [r.event for r in records if isinstance(r.event, Champion) and r.event.previous]
+        assert self.registry.num_moves <= decided <= len(promoted)
 
     @invariant()
     def no_budget_is_overdrawn(self) -> None:
