@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from htr.errors import QuillflowError, ServiceError
@@ -145,7 +146,7 @@ class Governor:
         for name, act in self._acts().items():
             try:
                 act()
-            except QuillflowError as error:
+            except (QuillflowError, OSError) as error:
                 if self.troubles.get(name) != str(error):  # once, not at every turn
                     logger.warning("%s: %s", name, error)
                 self.troubles[name] = str(error)
@@ -173,7 +174,7 @@ class Governor:
         file = self._journal.folder / STOP
         stopped = file.exists()
         if stopped != self.state.stopped:
-            said = file.read_text(encoding="utf-8", errors="replace").strip() if stopped else ""
+            said = _text(file) if stopped else ""
             self.take(Switch(stopped=stopped, said=" ".join(said.split())[:500] or "no reason given"))
 
     def _count_labels(self) -> None:
@@ -262,20 +263,19 @@ class Governor:
         if found.state == "failed":
             return Ended(key=run.key, result="failed", said=found.said)
         promoted = found.promoted
-        if (
-            promoted is None and self._parts.registry is not None
-        ):  # a cluster tells how it ended, not what it came to
+        # A cluster tells how it ended, not what it came to.
+        if promoted is None and self._parts.registry is not None:
             champion = self._parts.registry.champion()
             promoted = champion is not None and champion.digest != run.champion
         return Ended(key=run.key, result="promoted" if promoted else "rejected", said=found.said)
 
     def _end(self, ended: Ended, found: Found | None = None) -> None:
+        if self._parts.registry is None and ended.result == "promoted" and found is not None:
+            # Before the end is written: afterwards nobody would tell again who is champion.
+            self._learn(Champion(version=found.version, digest=found.digest))
         self.take(ended)
         self.hint()
-        if self._parts.registry is not None:
-            self._look_at_registry()
-        elif ended.result == "promoted" and found is not None:
-            self._learn(Champion(version=found.version, digest=found.digest))
+        self._look_at_registry()
 
     def _watch_champion(self) -> None:
         watch = self.state.watch
@@ -310,3 +310,10 @@ class Governor:
         self._journal.write(record)
         logger.info("%d %s: %s: %s", record.seq, event.KIND, decision.choice, decision.reason)
         return record
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:  # whatever it is, it is there
+        return ""

@@ -119,7 +119,9 @@ def _next(
 
 
 def _stands(state: State, policy: Policy, at: float, concerns: list[Concern]) -> tuple[str, str, str, int]:
-    lead = min(concerns, key=lambda one: (_ORDER.index(one.kind), -one.seq), default=None)  # of a kind the newest
+    leads = sorted(concerns, key=lambda one: (_ORDER.index(one.kind), -one.seq))  # of a kind the newest
+    # One whose training was tried for good keeps no other back.
+    lead = next((one for one in leads if _key(state, policy, one)[0]), leads[0] if leads else None)
     if lead is None and state.labelling is None:
         return "ignore", "nothing asks for a training", "", 0
     why = _why(lead)

@@ -278,6 +278,35 @@ def test_an_alert_of_another_name_is_not_the_governors_affair(world: World) -> N
     assert world.governor.take(alert(name="DiskFull")).reason == "the policy names no alert 'DiskFull'"
 
 
+def test_a_wish_that_failed_for_good_keeps_no_alarm_back(tmp_path: Path) -> None:
+    world = World(tmp_path, replace(FEW, policy="retrain_at_once", cooldown_hours=0.0, max_attempts=1))
+    world.governor.take(Wish(id="w"))
+    world.turns(2)
+    world.end("failed")
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+    assert world.governor.take(alert()).choice == "train"
+
+
+def test_without_a_registry_the_champion_is_known_before_the_end_of_its_training(tmp_path: Path) -> None:
+    cluster, clock = FolderCluster(tmp_path / "cluster"), WorldClock()
+    governor = make_governor(tmp_path / "state", cluster, clock=clock, policy=FEW)
+    governor.take(Wish(id="w"))
+    governor.turn()
+    cluster.end("succeeded", promoted=True, digest="B")
+    clock.pass_by(30.0)
+    governor.turn()
+    assert [r.event.KIND for r in read_journal(tmp_path / "state")][-2:] == ["champion", "ended"]
+    assert governor.state.champion == Champion(version="B", digest="B")
+
+
+def test_a_kill_switch_that_is_no_file_is_one_all_the_same(world: World) -> None:
+    (world.folder / STOP).mkdir()
+    world.train_once(10)
+    assert not world.cluster.runs()
+    assert world.governor.state.stopped_why == "no reason given"
+
+
 def test_state_is_what_the_journal_adds_up_to(world: World) -> None:
     world.train_once(10)
     world.end("succeeded", promoted="B")
