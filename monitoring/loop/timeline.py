@@ -54,7 +54,8 @@ def bars(records: Sequence[Record]) -> list[Bar]:
     for record in records:
         event = record.event
         if isinstance(event, Champion):
-            _end_all(open_bars, found, record.time, rows=("alarms", "lines asked for"))
+            if champion:  # the first one that is heard of ends nothing
+                _end_all(open_bars, found, record.time, rows=("alarms", "lines asked for"))
             end("champion", champion, f"version {champion}", record.time)
             champion = event.version
             begin("champion", champion, record)
