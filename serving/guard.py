@@ -6,7 +6,8 @@ exceptions to the client.
 
 import asyncio
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -27,8 +28,8 @@ from serving.stamp import Stamp, choose_request_id
 
 logger = logging.getLogger(__name__)
 
-READING_PATHS = (":predict", "/infer")
-"""How the paths end that read images."""
+READING_PATH = re.compile(r"/v[12]/models/(?P<model>[^/]+?)(:predict|/infer)")
+"""Paths that read images."""
 MakeStamp = Callable[[str], Stamp]
 """Returns what an answer to a request of this id says about where it came from."""
 
@@ -40,7 +41,7 @@ class Guard:
         app: what it stands before.
         limits: what is refused.
         stamp: see `MakeStamp`.
-        admission: refuses requests to read, before their body is received, while as many wait as may.
+        admission: by model, refuses requests to read before their body is received, while as many wait as may.
         token: what clients must send, or None.
         metrics: where refused readings are counted, or None.
     """
@@ -51,7 +52,7 @@ class Guard:
         *,
         limits: Limits,
         stamp: MakeStamp,
-        admission: Admission,
+        admission: Mapping[str, Admission],
         token: Token | None = None,
         metrics: Metrics | None = None,
     ) -> None:
@@ -84,7 +85,7 @@ class Guard:
                 signed = MutableHeaders(scope=message)
                 signed.setdefault("x-request-id", request_id)
                 signed["x-content-type-options"] = "nosniff"
-                if self._metrics and message["status"] >= 400 and scope["path"].endswith(READING_PATHS):
+                if self._metrics and message["status"] >= 400 and READING_PATH.fullmatch(scope["path"]):
                     self._metrics.refused(message["status"])
             await send(message)
 
@@ -112,9 +113,10 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limits.max_body_bytes:
             return error_answer(413, "too_large", self.too_large(), stamp)
-        if path.endswith(READING_PATHS):
+        asked = READING_PATH.fullmatch(path)
+        if asked and asked["model"] in self._admission:
             try:
-                self._admission.check()
+                self._admission[asked["model"]].check()
             except BusyError as busy:
                 return refused(busy, stamp)
         return None
@@ -174,7 +176,7 @@ def install(
     limits: Limits,
     *,
     stamp: MakeStamp,
-    admission: Admission,
+    admission: Mapping[str, Admission],
     token: Token | None = None,
     metrics: Metrics | None = None,
 ) -> None:
