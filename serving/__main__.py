@@ -73,7 +73,7 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     )
     models = {reader: admission}
     if pages:
-        source = local_source(serve, admission=admission, log=log)
+        source = local_source(serve, admission=admission, log=log, metrics=metrics)
         num_threads = max(1, options.threads // 2)  # they have the helpers beside them
         models |= make_pages(pages, source=source, num_threads=num_threads, limits=limits, closing=closing)
 

@@ -69,6 +69,10 @@ class Metrics:
         """
         self._requests.labels(version, "read").inc()
         self._seconds.labels(version).observe(seconds)
+        self.lines(version, outcomes)
+
+    def lines(self, version: str, outcomes: Sequence[Outcome]) -> None:
+        """Count lines, whatever request they came in."""
         for outcome in outcomes:
             if isinstance(outcome, ImageRefusedError):
                 self._verdicts.labels(outcome.verdict.value).inc()

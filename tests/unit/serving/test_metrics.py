@@ -1,16 +1,22 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 from prometheus_client import CollectorRegistry
 
 from htr.verdicts import Verdict
 from serving.admission import Admission
 from serving.limits import Limits
+from serving.line_source import LocalSource
 from serving.metrics import Metrics, ServerState
 from serving.prediction_log import PredictionLog
 from serving.refusals import BusyError, ImageRefusedError, RequestError, TooSlowError
 from serving.served import serve_bundle
+from serving.wanted import Wanted
 from tests.conftest import line_png
+from tests.fakes import NOON
 
 
 def values(registry: CollectorRegistry) -> dict[str, float]:
@@ -37,6 +43,18 @@ def test_readings_are_counted_with_their_doubt_and_their_verdicts(tiny_bundle: P
     assert abs(found["quillflow_reading_doubt_sum{7}"] - doubt) < 1e-9
     assert found["quillflow_line_verdicts_total{undecodable}"] == 1
     assert found["quillflow_request_seconds_sum{7}"] == 0.3
+
+
+def test_lines_of_pages_are_counted_when_their_request_is_answered(tiny_bundle: Path) -> None:
+    registry = CollectorRegistry()
+    served = serve_bundle(tiny_bundle, version="7")
+    piece: Any = SimpleNamespace(grey=np.full((40, 200), 230, np.uint8))
+    with ThreadPoolExecutor(1) as pool:
+        admission = Admission(pool, num_threads=1, limits=Limits())
+        lines = LocalSource(lambda: served, admission=admission, metrics=Metrics(registry)).open("r", Wanted())
+        lines.read([piece, piece], lambda line: piece, lambda *_: None, lambda: None)
+    lines.keep(NOON)
+    assert values(registry)["quillflow_readings_total{7}"] == 2
 
 
 def test_what_is_the_clients_affair_is_no_failure_of_ours() -> None:
