@@ -55,6 +55,7 @@ lint: setup ## Style, types, who imports whom
 	@$(BIN)/lint-imports
 
 test: setup ## All tests, with coverage
+	@sh tests/debian-packages.sh
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(TESTS)
 

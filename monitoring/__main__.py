@@ -14,9 +14,12 @@ from htr.errors import BundleError, QuillflowError, SettingsError
 from htr.lines import LinesDataset
 from htr.prediction_log import read_log
 from monitoring.columns import read_reference
+from monitoring.commands_governor import add_commands, in_one_line
+from monitoring.commands_loop import add_command
 from monitoring.decisions import Decision, DecisionLog
 from monitoring.drift import compare
 from monitoring.error_rate import estimate_error, measure_error
+from monitoring.governor.journal import read_journal
 from monitoring.policy import Request
 from monitoring.retrain import KfpLauncher, Launcher, LocalLauncher, RetrainGuard
 from monitoring.screen import print_verdict
@@ -113,7 +116,10 @@ def history(args: argparse.Namespace) -> int:
         _say(f"{decision.time.isoformat(timespec='seconds')}  {what}  [{decision.key[:12]}]  {decision.reason}")
     if found.skipped:
         _say(f"skipped half-written lines: {', '.join(map(str, found.skipped))}")
-    if not found.decisions:
+    records = read_journal(args.state)
+    for record in records:
+        _say(in_one_line(record))
+    if not found.decisions and not records:
         _say("no decisions yet")
     return 0
 
@@ -193,6 +199,9 @@ def _parser() -> argparse.ArgumentParser:
     h = commands.add_parser("history", help="print every decision about retraining")
     h.set_defaults(run=history)
     h.add_argument("--state", type=Path, required=True, metavar="DIR", help="where decisions are kept")
+
+    add_commands(commands)
+    add_command(commands)
     return parser
 
 

@@ -45,8 +45,11 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         load = readers.load
     serve = _model(options, closing, load)
 
+    from prometheus_client import REGISTRY
+
     from serving.admission import Admission
     from serving.corrections import mount
+    from serving.metrics import Metrics, ServerState
     from serving.openapi import describe
     from serving.predictor import LineReader
 
@@ -54,6 +57,8 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     pool = ThreadPoolExecutor(options.threads, thread_name_prefix="reader")
     closing.callback(pool.shutdown)
     admission = Admission(pool, num_threads=options.threads, limits=limits)
+    metrics = Metrics()
+    REGISTRY.register(ServerState(serve, admission, log))
     reader = LineReader(
         options.model_name,
         serve=serve,
@@ -61,10 +66,11 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         clock=lambda: datetime.now(UTC),
         log=log,
         limits=limits,
+        metrics=metrics,
     )
     models = {reader: admission}
     if pages:
-        source = local_source(serve, admission=admission, log=log)
+        source = local_source(serve, admission=admission, log=log, metrics=metrics)
         num_threads = max(1, options.threads // 2)  # they have the helpers beside them
         models |= make_pages(pages, source=source, num_threads=num_threads, limits=limits, closing=closing)
 
@@ -80,6 +86,7 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         stamp=lambda request_id: serve().stamp(request_id),
         token=token,
         prepare=prepare,
+        metrics=metrics,
         describe=lambda app: describe(
             app, lines=options.model_name, pages=pages, limits=limits, with_token=token is not None
         ),

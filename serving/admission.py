@@ -47,6 +47,16 @@ class Admission:
         self._num_helping = 0
         self._mean_s = 0.0
 
+    @property
+    def num_pending(self) -> int:
+        """Requests that are being read or wait."""
+        return self._num_pending
+
+    @property
+    def most(self) -> int:
+        """How many of them may be."""
+        return self._most
+
     def check(self) -> None:
         """Refuse if one more request could not even wait.
 

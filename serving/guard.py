@@ -22,6 +22,7 @@ from serving.access import Token, is_foreign, is_open
 from serving.admission import Admission
 from serving.error_answers import answer_error, error_answer, refused
 from serving.limits import Limits
+from serving.metrics import Metrics
 from serving.refusals import BusyError, RefusedError, RequestError, TokenError, UnknownModelError
 from serving.stamp import Stamp, choose_request_id
 
@@ -42,6 +43,7 @@ class Guard:
         stamp: see `MakeStamp`.
         admission: by model, refuses requests to read before their body is received, while as many wait as may.
         token: what clients must send, or None.
+        metrics: where refused readings are counted, or None.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class Guard:
         stamp: MakeStamp,
         admission: Mapping[str, Admission],
         token: Token | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
         self._stamp = stamp
         self._admission = admission
         self._token = token
+        self._metrics = metrics
         self._num_buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,6 +85,8 @@ class Guard:
                 signed = MutableHeaders(scope=message)
                 signed.setdefault("x-request-id", request_id)
                 signed["x-content-type-options"] = "nosniff"
+                if self._metrics and message["status"] >= 400 and READING_PATH.fullmatch(scope["path"]):
+                    self._metrics.refused(message["status"])
             await send(message)
 
         try:
@@ -172,6 +178,7 @@ def install(
     stamp: MakeStamp,
     admission: Mapping[str, Admission],
     token: Token | None = None,
+    metrics: Metrics | None = None,
 ) -> None:
     """Put the guard before KServe's application, and give every error the shape of `error_answers`."""
 
@@ -181,4 +188,4 @@ def install(
 
     for kind in (RequestError, RefusedError, UnknownModelError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
-    app.add_middleware(Guard, limits=limits, stamp=stamp, admission=admission, token=token)
+    app.add_middleware(Guard, limits=limits, stamp=stamp, admission=admission, token=token, metrics=metrics)

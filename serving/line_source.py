@@ -15,6 +15,7 @@ from htr.recogniser import Observation
 from serving.admission import Admission, Check
 from serving.answers import prediction
 from serving.log_rows import keep
+from serving.metrics import Metrics
 from serving.prediction_log import MAX_IMAGE_BYTES, PredictionLog
 from serving.served import Served
 from serving.stamp import Stamp
@@ -82,18 +83,27 @@ class LocalSource:
         serve: returns what to read with now.
         admission: threads that help where no request for lines needs them.
         log: where profile rows go, or None.
+        metrics: where lines are counted, or None.
     """
 
     def __init__(
-        self, serve: Callable[[], Served], *, admission: Admission, log: PredictionLog | None = None
+        self,
+        serve: Callable[[], Served],
+        *,
+        admission: Admission,
+        log: PredictionLog | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._serve = serve
         self._admission = admission
         self._log = log
+        self._metrics = metrics
 
     def open(self, request_id: str, wanted: Wanted) -> "LocalLines":
         """Return what reads the lines of one request; a champion that is swapped meanwhile does not concern it."""
-        return LocalLines(self._serve(), request_id, wanted, admission=self._admission, log=self._log)
+        return LocalLines(
+            self._serve(), request_id, wanted, admission=self._admission, log=self._log, metrics=self._metrics
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +117,20 @@ class LocalLines:
     """See `Lines`."""
 
     def __init__(
-        self, served: Served, request_id: str, wanted: Wanted, *, admission: Admission, log: PredictionLog | None
+        self,
+        served: Served,
+        request_id: str,
+        wanted: Wanted,
+        *,
+        admission: Admission,
+        log: PredictionLog | None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._served = served
         self._wanted = replace(wanted, characters=True)  # the words are placed by them
         self._admission = admission
         self._log = log
+        self._metrics = metrics
         self._outcomes: list[Observation] = []
         self._images: list[bytes | None] = []
         self._num_bytes = 0
@@ -148,7 +166,9 @@ class LocalLines:
         return [one.finished for one in read]
 
     def keep(self, time: datetime) -> None:
-        """Log one row a line."""
+        """Log one row a line, and count it."""
+        if self._metrics is not None:
+            self._metrics.lines(self.stamp.model_version, self._outcomes)
         if self._log is not None:
             keep(self._log, self._outcomes, self._images, self.stamp, time=time)
 

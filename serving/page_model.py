@@ -17,6 +17,7 @@ from serving.served import Served
 if TYPE_CHECKING:
     from serving.admission import Admission
     from serving.line_source import LineSource
+    from serving.metrics import Metrics
     from serving.page_reader import PageReader
 
 logger = logging.getLogger("serving")
@@ -84,9 +85,13 @@ def make_pages(
 
 
 def local_source(
-    serve: Callable[[], Served], *, admission: "Admission", log: PredictionLog | None
+    serve: Callable[[], Served],
+    *,
+    admission: "Admission",
+    log: PredictionLog | None,
+    metrics: "Metrics | None" = None,
 ) -> "LineSource":
     """Return the recogniser of this process as what reads the lines of pages."""
     from serving.line_source import LocalSource
 
-    return LocalSource(serve, admission=admission, log=log)
+    return LocalSource(serve, admission=admission, log=log, metrics=metrics)

@@ -5,6 +5,7 @@ The recogniser is picked once a request: a champion that is swapped meanwhile do
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from serving.admission import Admission, Check
 from serving.answers import EXTRA_OUTPUTS, OUTPUTS, Outcome, check_outputs, v1_answer, v2_outputs
 from serving.limits import Limits
 from serving.log_rows import keep
+from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
 from serving.protocol import INPUT_NAME, Sent, check_pixels, images_from_v1, images_from_v2
 from serving.refusals import (
@@ -67,6 +69,7 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
         admission: the threads to decode and read in, and who may wait for them.
         clock: stamps log rows; with time zone.
         log: where profile rows go, or None.
+        metrics: where requests and readings are counted, or None.
         limits: what is refused.
     """
 
@@ -79,12 +82,14 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
         clock: Callable[[], datetime],
         log: PredictionLog | None = None,
         limits: Limits | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         super().__init__(name)
         self._serve = serve
         self._admission = admission
         self._clock = clock
         self._log = log
+        self._metrics = metrics
         self._limits = limits or Limits()
         self.ready = True
 
@@ -100,15 +105,21 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
             RequestError: the payload cannot be read, or one of its images.
             RefusedError: too many wait, it takes too long, or a fault of ours.
         """
+        begun = time.monotonic()
         try:
             answered = await self._admission.run(lambda check: self._answer(payload, check))
             self._keep(answered)
         except (RequestError, RefusedError) as error:
+            self._count(error, begun)
             error.request_id = payload.request_id
             raise
         except Exception as error:  # what went wrong inside must reach our log and not the client
             logger.exception("request %s failed", payload.request_id)
+            self._count(error, begun)
             raise ReadingFailedError(payload.request_id) from error
+        if self._metrics is not None:
+            seconds = time.monotonic() - begun
+            self._metrics.answered(answered.stamp.model_version, answered.outcomes, seconds)
         return answered.answer
 
     async def explain(self, payload: Asked, headers: Headers | None = None) -> dict[str, Any]:
@@ -185,6 +196,10 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
                     raise refused from error
                 outcomes.append(refused)
         return outcomes
+
+    def _count(self, error: Exception, begun: float) -> None:
+        if self._metrics is not None:
+            self._metrics.unanswered(self._serve().version, error, time.monotonic() - begun)
 
     def _keep(self, answered: Answered) -> None:
         """Log what was read; not in the pool, so that a request has rows exactly where it has an answer."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kserve import Model
 
     from serving.admission import Admission
+    from serving.metrics import Metrics
 
 logger = logging.getLogger("serving")
 QUIET = {
@@ -91,6 +92,7 @@ def serve_models(
     token: Token | None,
     describe: "Callable[[FastAPI], dict[str, Any]]",
     prepare: "Callable[[FastAPI], None]" = lambda _: None,
+    metrics: "Metrics | None" = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -103,6 +105,7 @@ def serve_models(
         token: what clients must send, or None.
         describe: makes the application's OpenAPI document.
         prepare: adds routes to it.
+        metrics: where refused readings are counted, or None.
 
     Raises:
         ServiceError: a port cannot be bound.
@@ -123,7 +126,7 @@ def serve_models(
         raise SettingsError(f"--workers {flags.workers}: one process a server; run several servers instead")
     flags.http_port, flags.grpc_port = options.http_port, options.grpc_port
     admission = {model.name: one for model, one in models.items()}
-    install(app, limits, stamp=stamp, admission=admission, token=token)
+    install(app, limits, stamp=stamp, admission=admission, token=token, metrics=metrics)
     prepare(app)
     app.openapi = cache(lambda: describe(app))
     logging.getLogger("kserve").addFilter(ClientFaults())

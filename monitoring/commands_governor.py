@@ -1,0 +1,260 @@
+"""The commands ``python -m monitoring serve-governor | replay``."""
+
+import argparse
+import ipaddress
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from htr.errors import SettingsError
+from monitoring.governor.audit import Audit
+from monitoring.governor.choosing import LogChooser
+from monitoring.governor.clock import GovernedClock
+from monitoring.governor.events import Record
+from monitoring.governor.governor import Governor, Parts
+from monitoring.governor.journal import Journal, read_journal
+from monitoring.governor.kfp_runs import KfpRuns
+from monitoring.governor.labelling import LabellingRequests
+from monitoring.governor.labels import DatasetLabels, LabelSource, StoreLabels
+from monitoring.governor.local_runs import LocalRuns
+from monitoring.governor.measures import PrometheusMeasures
+from monitoring.governor.metrics import GovernorMetrics
+from monitoring.governor.policy import read_policy
+from monitoring.governor.receiver import Service, Tls, make_server
+from monitoring.governor.registry import MlflowRegistry
+from monitoring.governor.replay import Replayed, described, explain, redecide
+from monitoring.governor.runs import Runs
+from monitoring.governor.serve import Turns, serve
+
+TOKEN_VARIABLE = "QUILLFLOW_GOVERNOR_TOKEN"  # noqa: S105 - the variable's name
+MIN_TOKEN = 16
+
+
+def add_commands(commands: Any) -> None:
+    """Add the governor's commands to a parser's."""
+    _add_serve(commands)
+    _add_replay(commands)
+
+
+def serve_governor(args: argparse.Namespace) -> int:
+    """Take alerts and wishes, decide and carry out, until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what comes of them we say ourselves
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    policy, token, tls = read_policy(args.policy), _token(args.token_file), _tls(args)
+    _check_exposure(args.host, token, tls, no_token=args.no_token)
+    parts = _parts(args)
+    journal = Journal(args.state)
+    with journal.alone():
+        journal.open()
+        clock = GovernedClock(journal.state.at, journal.state.time)
+        governor = Governor(journal, policy, clock, parts)
+        failures: list[BaseException] = []
+
+        def failed(error: BaseException) -> None:
+            failures.append(error)
+            server.shutdown()
+
+        turns = Turns(governor, args.every_s, failed)
+        audit = Audit(store=args.corrections_store) if args.corrections_store is not None else None
+        service = Service(
+            governor=governor,
+            metrics=GovernorMetrics(governor=governor, verdict=args.verdict, audit=audit).text,
+            token=token,
+            wake=turns.wake,
+        )
+        server = make_server(service, args.host, args.port, tls)
+        scheme = "https" if tls is not None else "http"
+        print(f"governor at {scheme}://{args.host}:{server.server_port}", flush=True)  # noqa: T201 - a command
+        serve(governor, server, turns)
+    return 1 if failures else 0
+
+
+def replay(args: argparse.Namespace) -> int:
+    """Show why each decision was taken; with --policy, what another policy would have decided."""
+    if not args.state.is_dir():
+        raise SettingsError(f"{args.state}: no such state folder; give the one that serve-governor was given")
+    policy = read_policy(args.policy) if args.policy is not None else None
+    records = read_journal(args.state)
+    replayed: Iterable[Replayed] = explain(records) if policy is None else redecide(records, policy)
+    number = differing = 0
+    for one in replayed:
+        number += 1
+        differing += one.differs
+        _show(one, other=policy is not None)
+    if policy is not None:
+        _say(f"{differing} of {number} would be decided otherwise under {args.policy}")
+    elif differing:
+        _say(f"{differing} of {number} would be decided otherwise by the rules of this release")
+    if not records:
+        _say("no decisions yet")
+    return 0
+
+
+def in_one_line(record: Record) -> str:
+    """Return a record of the journal as people read it."""
+    decision = record.decision
+    key = f"  [{decision.key}]" if decision.key else ""
+    time = record.time.isoformat(timespec="seconds")
+    return f"{time}  {decision.choice}{key}  {described(record.event)}: {decision.reason}"
+
+
+def _show(one: Replayed, *, other: bool) -> None:
+    seq = str(one.seq) if one.seq else "-"
+    time = one.time.isoformat(timespec="seconds")
+    was = one.was
+    if was is not None:
+        _say(f"{seq:>5}  {time}  {described(one.event):<28}  {was.choice}: {was.reason}")
+    if one.differs or (was is None and other):
+        lead = "" if was is not None else f"{seq:>5}  {time}  {described(one.event):<28}  "
+        _say(f"{lead or ' ' * 7}would be  {one.now.choice}: {one.now.reason}")
+
+
+def _parts(args: argparse.Namespace) -> Parts:
+    runs: Runs
+    if args.local_root is not None:
+        runs = LocalRuns(state=args.state.absolute(), root=args.local_root.absolute())
+    else:
+        if args.package is None or args.tracking_uri is None:
+            raise SettingsError(
+                "--kfp-host needs --package, the YAML that `python -m pipelines compile` wrote, and "
+                "--tracking-uri: whether a run brought a champion is asked of the registry"
+            )
+        runs = KfpRuns(host=args.kfp_host, package=args.package)
+        runs.check(dict(args.parameters))  # before a decision is written that cannot be carried out
+    labels: LabelSource | None = None
+    if args.corrections_store is not None:
+        out = args.corrections_out or args.state / "corrections"
+        labels = StoreLabels(folder=args.corrections_store, out=out)
+    elif args.corrections is not None:
+        labels = DatasetLabels(folder=args.corrections)
+    registry = MlflowRegistry(tracking_uri=args.tracking_uri, name=args.model_name) if args.tracking_uri else None
+    chooser = LogChooser(log=args.log, verdict=args.verdict) if args.log is not None else None
+    return Parts(
+        runs=runs,
+        labels=labels,
+        registry=registry,
+        measures=PrometheusMeasures(args.prometheus) if args.prometheus else None,
+        asker=LabellingRequests(state=args.state, choose=chooser or (lambda champion, wanted: [])),
+        arguments=dict(args.parameters),
+        registry_every_s=args.registry_every_s,
+        measure_every_s=args.measure_every_s,
+    )
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None and TOKEN_VARIABLE not in os.environ:
+        return None
+    where = f"--token-file {file}" if file is not None else TOKEN_VARIABLE
+    try:
+        token = (file.read_text(encoding="utf-8") if file is not None else os.environ[TOKEN_VARIABLE]).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{where}: cannot be read; give a text file that holds the token") from error
+    if len(token) < MIN_TOKEN or not token.isascii() or len(token.split()) != 1:
+        raise SettingsError(
+            f"{where}: expected one word of at least {MIN_TOKEN} ASCII characters; "
+            "make one with: openssl rand -hex 32"
+        )
+    return token
+
+
+def _tls(args: argparse.Namespace) -> Tls | None:
+    if args.tls_cert is None and args.tls_key is None and args.tls_clients is None:
+        return None
+    if args.tls_cert is None or args.tls_key is None:
+        raise SettingsError("--tls-cert and --tls-key go together, and --tls-clients goes with both")
+    return Tls(certificate=args.tls_cert, key=args.tls_key, clients=args.tls_clients)
+
+
+def _check_exposure(host: str, token: str | None, tls: Tls | None, *, no_token: bool) -> None:
+    try:
+        inner = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inner = host == "localhost"
+    proven = tls is not None and tls.clients is not None
+    if token is None and not proven and not no_token and not inner:
+        raise SettingsError(
+            f"--host {host}: everybody who reaches this address could ask for trainings; give --token-file FILE, "
+            f"{TOKEN_VARIABLE} or --tls-clients, or say --no-token where a proxy or mesh asks for one"
+        )
+
+
+def _add_serve(commands: Any) -> None:
+    s = commands.add_parser("serve-governor", help="take alerts, ask for labels, retrain, roll back")
+    s.set_defaults(run=serve_governor)
+    s.add_argument("--state", type=Path, required=True, metavar="DIR", help="where everything decided is kept")
+    s.add_argument("--policy", type=Path, metavar="FILE", help="TOML; see docs/retraining.md")
+    where = s.add_mutually_exclusive_group(required=True)
+    where.add_argument("--local-root", type=Path, metavar="DIR", help="run the pipeline here, under this folder")
+    where.add_argument("--kfp-host", metavar="URL", help="hand the pipeline to Kubeflow Pipelines")
+    s.add_argument("--package", type=Path, metavar="YAML", help="the compiled pipeline, for --kfp-host")
+    s.add_argument(
+        "-p",
+        dest="parameters",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter of every pipeline run; corrections is set unless given here",
+    )
+    lines = s.add_mutually_exclusive_group()
+    lines.add_argument("--corrections-store", type=Path, metavar="DIR", help="where the server keeps corrections")
+    lines.add_argument("--corrections", type=Path, metavar="DIR", help="a lines dataset of corrections instead")
+    s.add_argument(
+        "--corrections-out", type=Path, metavar="DIR", help="where lines datasets are made of the store"
+    )
+    s.add_argument("--tracking-uri", metavar="URI", help="MLflow, whose registry says which model is champion")
+    s.add_argument("--model-name", default="quillflow", help="the registered model (default %(default)s)")
+    s.add_argument("--prometheus", metavar="URL", help="asked how a new champion does; without it none is watched")
+    s.add_argument(
+        "--log", type=Path, metavar="DIR", help="the prediction log: lines to correct are chosen from it"
+    )
+    s.add_argument("--verdict", type=Path, metavar="FILE", help="the newest drift.json: window and metrics")
+    s.add_argument("--host", default="127.0.0.1", help="address to bind (default %(default)s)")
+    s.add_argument("--port", type=int, default=8090, help="0: any free one (default %(default)s)")
+    s.add_argument("--token-file", type=Path, metavar="FILE", help=f"clients must send it (or {TOKEN_VARIABLE})")
+    s.add_argument("--no-token", action="store_true", help="serve a network without one: something else guards it")
+    s.add_argument("--tls-cert", type=Path, metavar="PEM")
+    s.add_argument("--tls-key", type=Path, metavar="PEM")
+    s.add_argument(
+        "--tls-clients", type=Path, metavar="PEM", help="clients must have a certificate signed by these"
+    )
+    for name, default, told in (
+        ("--every-s", 15.0, "from turn to turn"),
+        ("--registry-every-s", 60.0, "from look to look at the registry"),
+        ("--measure-every-s", 300.0, "from look to look at a new champion's figures"),
+    ):
+        s.add_argument(
+            name, type=_seconds, default=default, metavar="S", help=f"seconds {told} (default %(default)s)"
+        )
+
+
+def _add_replay(commands: Any) -> None:
+    r = commands.add_parser("replay", help="why each decision was taken; or what another policy would decide")
+    r.set_defaults(run=replay)
+    r.add_argument("--state", type=Path, required=True, metavar="DIR", help="the governor's state folder")
+    r.add_argument("--policy", type=Path, metavar="FILE", help="decide the recorded history anew under this one")
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)  # noqa: T201 - a command
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
+    return value
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
+    return name, value

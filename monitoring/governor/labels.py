@@ -1,0 +1,85 @@
+"""Corrected lines: how many there are, and a dataset of them for one training."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from htr.correction_store import LOG, CorrectionStore
+from htr.errors import OutputError
+from htr.importers.corrections import import_corrections, last_words
+from htr.lines import LinesDataset
+from monitoring.governor.events import Labels
+
+
+class LabelSource(Protocol):
+    """Where corrected lines come from."""
+
+    def count(self) -> Labels:
+        """Return how many corrected lines there are, and a digest of them.
+
+        Raises:
+            DataError: what is there cannot be read.
+        """
+
+    def dataset(self, key: str) -> Path | None:
+        """Return a lines dataset of them for the training of that key; None where there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetLabels:
+    """A lines dataset of corrections that somebody else makes and replaces."""
+
+    folder: Path
+
+    def count(self) -> Labels:
+        """Return how many lines it has; none where it is not there yet."""
+        if not self.folder.exists():
+            return Labels(count=0, digest="")
+        dataset = LinesDataset.open(self.folder)
+        return Labels(count=len(dataset), digest=dataset.digest)
+
+    def dataset(self, key: str) -> Path | None:
+        """Return the dataset itself."""
+        return self.folder.absolute() if self.folder.exists() else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreLabels:
+    """The store that the server keeps corrections in; each training gets a dataset made from it, which stays."""
+
+    folder: Path
+    out: Path
+    """Datasets are made below it; the pipeline's steps must be able to read there."""
+    _counted: dict[object, Labels] = field(default_factory=dict, repr=False)
+
+    def count(self) -> Labels:
+        """Return how many lines were corrected and not withdrawn."""
+        try:
+            status = (self.folder / LOG).stat()
+        except OSError:
+            return Labels(count=0, digest="")
+        state = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if state not in self._counted:  # asked every few seconds, of a file that may hold years of work
+            self._counted.clear()
+            self._counted[state] = self._count()
+        return self._counted[state]
+
+    def _count(self) -> Labels:
+        lines = last_words(CorrectionStore(self.folder).read()[0])
+        said = sorted(f"{one.id} {one.image_digest} {one.new_text} {first.chosen_by}" for one, first in lines)
+        digest = "sha256:" + hashlib.sha256("\n".join(said).encode()).hexdigest() if said else ""
+        return Labels(count=len(lines), digest=digest)
+
+    def dataset(self, key: str) -> Path | None:
+        """Make the dataset of one training, unless it was made before."""
+        out = self.out.absolute() / key
+        if not self.count().count:
+            return None
+        if not out.exists():
+            try:
+                self.out.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(f"{self.out}: cannot be written ({error.strerror})") from error
+            import_corrections(self.folder, out)
+        return out

@@ -1,0 +1,1 @@
+"""The state of the loop as one page that people look at."""

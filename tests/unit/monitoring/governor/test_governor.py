@@ -1,0 +1,316 @@
+import random
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from monitoring.governor.events import Champion, Ended, Started, Wish
+from monitoring.governor.governor import STOP, Governor
+from monitoring.governor.journal import read_journal
+from monitoring.governor.policy import Policy
+from monitoring.governor.state import fold
+from tests.governor import HOUR, FolderCluster, SetLabels, SetRegistry, WorldClock, alert, make_governor
+
+FEW = Policy(settle_s=1.0, min_lines=10, min_lines_degraded=3)
+
+
+class World:
+    """A governor, its cluster, its lines and its registry."""
+
+    def __init__(self, folder: Path, policy: Policy = FEW, behave: list[str] | None = None) -> None:
+        self.folder = folder / "state"
+        self.policy = policy
+        self.clock = WorldClock()
+        self.cluster = FolderCluster(folder / "cluster", behave)
+        self.labels = SetLabels()
+        self.registry = SetRegistry()
+        self.governor = self.restart()
+
+    def restart(self) -> Governor:
+        self.governor = make_governor(
+            self.folder,
+            self.cluster,
+            clock=self.clock,
+            policy=self.policy,
+            labels=self.labels,
+            registry=self.registry,
+        )
+        self.governor.turn()
+        return self.governor
+
+    def turns(self, number: int, every_s: float = 30.0) -> None:
+        for _ in range(number):
+            self.clock.pass_by(every_s)
+            self.governor.turn()
+
+    def end(self, state: str, *, promoted: str = "") -> None:
+        self.cluster.end(state, promoted=bool(promoted), digest=promoted)
+        if promoted:
+            self.registry.promote(promoted)
+        self.turns(1)
+
+    def train_once(self, lines: int) -> None:
+        self.labels.number = lines
+        self.governor.turn()
+        self.governor.take(Wish(id=f"wish-{lines}"))
+        self.turns(2)
+
+    def reasons(self) -> list[str]:
+        return [record.decision.reason for record in read_journal(self.folder)]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_drift_asks_for_labels_and_lines_start_the_training(world: World) -> None:
+    asked = world.governor.take(alert())
+    assert asked.choice == "ask_for_labels"
+    assert asked.wanted == 10
+    assert "0 corrected lines of 10" in asked.reason
+    world.labels.number = 9
+    world.turns(3)
+    assert not world.cluster.runs()
+    world.labels.number = 10
+    world.turns(2)
+    (run,) = world.cluster.runs()
+    assert run["arguments"] == {"corrections": "corrected"}
+
+
+def test_a_degraded_error_rate_needs_fewer_lines(world: World) -> None:
+    world.labels.number = 3
+    world.turns(1)
+    assert world.governor.take(alert(name="MeasuredErrorHigh")).choice == "train"
+
+
+def test_retrain_at_once_waits_for_no_lines_and_trains_once_an_alarm(tmp_path: Path) -> None:
+    world = World(tmp_path, replace(FEW, policy="retrain_at_once", cooldown_hours=0.0, backoff=1.0))
+    assert world.governor.take(alert("e1")).choice == "train"
+    world.turns(2)
+    world.end("succeeded")
+    world.turns(10, HOUR)
+    assert len(world.cluster.runs()) == 1
+    assert world.governor.take(alert("e2")).choice == "train"
+
+
+def test_a_thousand_duplicate_and_shuffled_alerts_make_one_run(tmp_path: Path) -> None:
+    world = World(tmp_path, behave=["down", "lost"])
+    world.labels.number = 60
+    rng = random.Random(4)
+    storm = [alert(f"e{number % 7}", firing=number % 3 > 0) for number in range(1000)]
+    rng.shuffle(storm)
+    for number, one in enumerate(storm):
+        world.governor.take(one)
+        if number % 40 == 0:
+            world.clock.set_wall(timedelta(days=rng.uniform(-900, 900)))
+            world.turns(1)
+        if number % 170 == 0:
+            world.restart()
+    world.turns(20)
+    (run,) = world.cluster.runs()
+    records = read_journal(world.folder)
+    assert len([record for record in records if record.decision.choice == "train"]) == 1
+    assert [record.event.run_id for record in records if isinstance(record.event, Started)] == [run["run_id"]]
+    told = {(one.episode, one.firing) for one in storm}
+    assert {(r.event.episode, r.event.firing) for r in records if r.event.KIND == "alert"} == told
+    assert any(reason.startswith("not confirmed: timed out") for reason in world.reasons())
+
+
+def test_an_alert_about_another_model_is_ignored_until_that_model_is_champion(world: World) -> None:
+    assert world.governor.take(alert(model="B")).reason.startswith(
+        "HandwritingDrift is about B, the champion is A"
+    )
+    world.registry.promote("B")
+    world.turns(1)
+    assert world.governor.take(alert(model="B")).choice == "ask_for_labels"
+
+
+def test_a_promotion_closes_what_was_said_about_the_model_that_was(world: World) -> None:
+    world.labels.number = 10
+    world.turns(1)
+    world.governor.take(alert())
+    world.turns(2)
+    world.end("succeeded", promoted="B")
+    assert not world.governor.state.concerns
+    assert world.governor.state.labelling is None
+    assert world.governor.take(alert("e9")).choice == "ignore"
+    assert any("version B takes over from A; closed: HandwritingDrift" in reason for reason in world.reasons())
+    assert world.governor.state.fresh == 0
+
+
+def test_a_rejected_challenger_asks_for_more_lines_and_doubles_the_cooldown(world: World) -> None:
+    world.labels.number = 10
+    world.turns(1)
+    world.governor.take(alert())
+    world.turns(2)
+    world.end("succeeded")
+    assert world.governor.state.misses == 1
+    assert world.governor.state.labelling is not None
+    world.labels.number = 30
+    world.turns(23, HOUR)
+    assert len(world.cluster.runs()) == 1
+    world.turns(2, HOUR)
+    assert len(world.cluster.runs()) == 2
+
+
+def test_a_failed_training_is_tried_once_more_and_then_left_to_people(tmp_path: Path) -> None:
+    world = World(tmp_path, replace(FEW, cooldown_hours=1.0))
+    world.labels.number = 10
+    world.turns(1)
+    world.governor.take(alert())
+    for _ in range(2):
+        world.turns(5, HOUR)
+        world.end("failed")
+    world.turns(200, HOUR)
+    first, second = world.cluster.runs()
+    assert first["key"].removesuffix("-1") == second["key"].removesuffix("-2")
+    wait = world.governor.take(alert("again"))
+    assert wait.choice == "wait"
+    assert "failed 2 times; new lines or a person" in wait.reason
+
+
+def test_a_day_and_a_week_have_a_budget_that_people_cannot_spend_twice_either(tmp_path: Path) -> None:
+    world = World(tmp_path, replace(FEW, cooldown_hours=0.0, max_runs_day=2, max_runs_week=3))
+    begun = []
+    for number in range(40):
+        world.train_once(lines=number + 1)
+        begun.append(world.cluster.end("succeeded"))
+        world.turns(8, HOUR)
+    starts = [record.at for record in read_journal(world.folder) if record.decision.choice == "train"]
+    assert len(starts) == sum(begun)
+    for window, most in ((24 * HOUR, 2), (7 * 24 * HOUR, 3)):
+        busiest = max(sum(one <= other < one + window for other in starts) for one in starts)
+        assert busiest == most
+    assert any("3 trainings of 3 a week were begun" in reason for reason in world.reasons())
+
+
+def test_a_person_need_not_wait_for_the_cooldown(world: World) -> None:
+    world.train_once(1)
+    world.end("succeeded")
+    assert world.governor.take(alert(name="HandwritingDrift")).choice == "ask_for_labels"
+    assert world.governor.take(Wish(id="now", reason="new scanner")).choice == "train"
+
+
+def test_a_wish_whose_training_failed_waits_for_the_cooldown_like_everybody(world: World) -> None:
+    world.train_once(1)
+    world.end("failed")
+    world.turns(20, HOUR)
+    assert len(world.cluster.runs()) == 1
+    world.turns(5, HOUR)
+    assert len(world.cluster.runs()) == 2
+
+
+def test_a_schedule_without_lines_trains_nothing_and_asks_nobody(world: World) -> None:
+    decision = world.governor.take(Wish(id="monthly-3", by="schedule"))
+    assert decision.choice == "ignore"
+    assert not world.governor.state.concerns
+
+
+def test_the_kill_switch_holds_everything_back_and_nothing_is_lost(world: World) -> None:
+    (world.folder / STOP).write_text("the archive is being moved\n")
+    world.labels.number = 10
+    world.turns(1)
+    held = world.governor.take(alert())
+    assert held.choice == "wait"
+    assert "kill switch is on (the archive is being moved)" in held.reason
+    world.turns(50, HOUR)
+    assert not world.cluster.runs()
+    (world.folder / STOP).unlink()
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+
+
+def test_the_switch_thrown_between_decision_and_start_holds_the_start_back(tmp_path: Path) -> None:
+    world = World(tmp_path, replace(FEW, settle_s=600.0), behave=["down", "ok"])
+    world.train_once(10)
+    (world.folder / STOP).touch()
+    world.turns(20, 60.0)
+    assert not world.cluster.runs()
+    (world.folder / STOP).unlink()
+    world.turns(15, 60.0)
+    assert len(world.cluster.runs()) == 1
+
+
+def test_a_start_that_is_refused_for_good_fails_and_one_that_nobody_confirms_is_given_up(tmp_path: Path) -> None:
+    world = World(tmp_path / "a", behave=["refuse"])
+    world.train_once(10)
+    assert world.governor.state.run is None
+    assert "failed: the quota is spent for good" in world.reasons()
+    world = World(tmp_path / "b", behave=["down"])
+    world.train_once(10)
+    world.turns(100, 600.0)
+    ends = [record.event for record in read_journal(world.folder) if isinstance(record.event, Ended)]
+    assert ends
+    assert "nobody confirmed it within 6 hours" in ends[0].said
+
+
+def test_while_nobody_answers_no_second_start_is_tried(tmp_path: Path) -> None:
+    world = World(tmp_path, behave=["lost"])
+    world.train_once(10)
+    world.cluster.looks_down = True
+    world.turns(100, 600.0)
+    assert len(world.cluster.runs()) == 1
+    assert "nobody answers" in world.governor.troubles["training"]
+    world.cluster.looks_down = False
+    world.turns(1)
+    assert world.governor.state.run is not None
+    assert world.governor.state.run.run_id == "run-1"
+
+
+def test_an_alert_that_ends_asks_no_longer_but_lines_that_were_asked_for_are_learnt(world: World) -> None:
+    world.governor.take(alert())
+    world.governor.take(alert(firing=False))
+    assert not world.governor.state.concerns
+    world.labels.number = 12
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+    assert world.governor.take(alert()).reason.startswith("answered already, by record")
+
+
+def test_news_that_come_in_the_wrong_order_open_nothing(world: World) -> None:
+    world.governor.take(alert(firing=False))
+    assert world.governor.take(alert()).reason == "HandwritingDrift has ended already; its news came late"
+
+
+def test_an_alert_of_another_name_is_not_the_governors_affair(world: World) -> None:
+    assert world.governor.take(alert(name="DiskFull")).reason == "the policy names no alert 'DiskFull'"
+
+
+def test_a_wish_that_failed_for_good_keeps_no_alarm_back(tmp_path: Path) -> None:
+    world = World(tmp_path, replace(FEW, policy="retrain_at_once", cooldown_hours=0.0, max_attempts=1))
+    world.governor.take(Wish(id="w"))
+    world.turns(2)
+    world.end("failed")
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+    assert world.governor.take(alert()).choice == "train"
+
+
+def test_without_a_registry_the_champion_is_known_before_the_end_of_its_training(tmp_path: Path) -> None:
+    cluster, clock = FolderCluster(tmp_path / "cluster"), WorldClock()
+    governor = make_governor(tmp_path / "state", cluster, clock=clock, policy=FEW)
+    governor.take(Wish(id="w"))
+    governor.turn()
+    cluster.end("succeeded", promoted=True, digest="B")
+    clock.pass_by(30.0)
+    governor.turn()
+    assert [r.event.KIND for r in read_journal(tmp_path / "state")][-2:] == ["champion", "ended"]
+    assert governor.state.champion == Champion(version="B", digest="B")
+
+
+def test_a_kill_switch_that_is_no_file_is_one_all_the_same(world: World) -> None:
+    (world.folder / STOP).mkdir()
+    world.train_once(10)
+    assert not world.cluster.runs()
+    assert world.governor.state.stopped_why == "no reason given"
+
+
+def test_state_is_what_the_journal_adds_up_to(world: World) -> None:
+    world.train_once(10)
+    world.end("succeeded", promoted="B")
+    live = world.governor.state
+    assert fold(read_journal(world.folder)) == live
+    assert world.restart().state == live
+    assert live.champion == Champion(version="B", digest="B", previous="A", previous_digest="A")

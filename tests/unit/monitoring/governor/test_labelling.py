@@ -1,0 +1,63 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from htr.errors import DataError
+from monitoring.governor.choosing import LogChooser
+from monitoring.governor.labelling import LabellingRequests, read_request
+from monitoring.verdict import Verdict
+from tests.fakes import log_rows, profile_rows, write_log
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    folder = write_log(tmp_path / "log", log_rows(profile_rows(300, seed=1), bundle_digest="sha256:a"))
+    other = log_rows(profile_rows(50, seed=2), bundle_digest="sha256:b")
+    return write_log(folder, other, "20261120T130000-1-1.parquet")
+
+
+def test_a_request_names_readings_of_the_champion_and_why_each_was_chosen(log: Path, tmp_path: Path) -> None:
+    requests = LabellingRequests(state=tmp_path, choose=LogChooser(log=log))
+    requests.ask(7, champion="sha256:a", reason="drift", wanted=40)
+    found = read_request(tmp_path, 7)
+    assert found is not None
+    assert (found["record"], found["wanted"], found["champion"]) == (7, 40, "sha256:a")
+    assert Counter((line["why"], line["chosen_by"]) for line in found["lines"]) == {
+        ("uncertain", "reading"): 30,
+        ("control", "sample"): 10,
+    }
+    assert len({(line["request_id"], line["position"]) for line in found["lines"]}) == 40
+
+
+def test_a_request_is_written_once_and_stays_as_it_is(log: Path, tmp_path: Path) -> None:
+    requests = LabellingRequests(state=tmp_path, choose=LogChooser(log=log))
+    requests.ask(7, champion="sha256:a", reason="drift", wanted=4)
+    before = (tmp_path / "labelling" / "7.json").read_bytes()
+    requests.ask(7, champion="sha256:b", reason="other", wanted=9)
+    assert (tmp_path / "labelling" / "7.json").read_bytes() == before
+    assert read_request(tmp_path, 8) is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 2}'])
+def test_a_damaged_request_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labelling").mkdir()
+    (tmp_path / "labelling" / "7.json").write_text(text)
+    with pytest.raises(DataError, match=r"7\.json: "):
+        read_request(tmp_path, 7)
+
+
+def test_lines_are_chosen_from_the_window_that_a_verdict_about_the_champion_looked_at(
+    log: Path, tmp_path: Path
+) -> None:
+    verdict = dict.fromkeys(Verdict.__dataclass_fields__)
+    verdict |= {"format_version": 1, "state": "drift", "rows": 100, "rows_wanting": 0, "reference_rows": 300}
+    verdict |= {"min_rows": 100, "alpha": 0.01, "bundle_digest": "sha256:a", "examples": [], "as_sent": []}
+    verdict |= {"since": "2026-11-20T12:01:40+00:00", "until": "2026-11-20T12:03:19+00:00"}
+    drifted = {"name": "slant", "drifted": True}
+    file = tmp_path / "drift.json"
+    file.write_text(json.dumps({**verdict, "features": [drifted]}))
+    chooser = LogChooser(log=log, verdict=file)
+    assert {line["request_id"] for line in chooser("sha256:a", 1000)} == {f"request-{n}" for n in range(100, 200)}
+    assert len(chooser("sha256:b", 1000)) == 50, "the verdict is about another model"
