@@ -31,6 +31,10 @@ class Token:
         right = hmac.compare_digest(sent.strip().encode("utf-8", "replace"), self._secret)
         return right and scheme.lower() == "bearer"
 
+    def reveal(self) -> str:
+        """Return the secret, for a client that has to send it."""
+        return self._secret.decode()
+
     def __repr__(self) -> str:
         return "Token(...)"
 

@@ -64,6 +64,18 @@ class TooLargeError(RefusedError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CharacterRead:
+    """One code point of a reading."""
+
+    character: str
+    left: float
+    """Pixels of the line's image."""
+    right: float
+    confidence: float
+    """The network's own, 0..1; not calibrated."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LineRead:
     """What the server read on one line, and which model it was: what a correction of it needs to say."""
 
@@ -76,6 +88,10 @@ class LineRead:
     request_id: str
     position: int
     """Place among the request's images, from 0."""
+    characters: tuple[CharacterRead, ...] = ()
+    """Of the text, where they were asked for."""
+    alternatives: tuple[str, ...] = ()
+    """What the line may say, the reading first, where it was asked for."""
 
 
 class Client:
@@ -113,18 +129,34 @@ class Client:
             self._headers["Authorization"] = f"Bearer {token}"
         self._wait = wait
 
-    def read(self, images: Sequence[bytes]) -> list[LineRead]:
+    def read(
+        self, images: Sequence[bytes], *, characters: bool = False, alternatives: int = 0
+    ) -> list[LineRead]:
         """Return what the server reads on some encoded line images, in their order.
+
+        Args:
+            images: each of one line.
+            characters: ask where each character stands, and how sure the network was of it.
+            alternatives: ask for so many texts at most that each line may hold.
 
         Raises:
             ServiceError: as the top of this file shows.
         """
         instances = [{"image": {"b64": _b64(image)}} for image in images]
-        answer = self._call("POST", f"/v1/models/{self._model}:predict", {"instances": instances})
+        sent = {"instances": instances, "parameters": {"characters": characters, "alternatives": alternatives}}
+        answer = self._call("POST", f"/v1/models/{self._model}:predict", sent)
         try:
             stamp = {name: str(answer[name]) for name in ("model_version", "bundle_digest", "request_id")}
             return [
-                LineRead(image=image, text=one["text"], confidence=one["confidence"], position=position, **stamp)
+                LineRead(
+                    image=image,
+                    text=one["text"],
+                    confidence=one["confidence"],
+                    position=position,
+                    characters=tuple(CharacterRead(**each) for each in one.get("characters", ())),
+                    alternatives=tuple(each["text"] for each in one.get("alternatives", ())),
+                    **stamp,
+                )
                 for position, (image, one) in enumerate(zip(images, answer["predictions"], strict=True))
             ]
         except (KeyError, TypeError, ValueError) as error:
