@@ -28,6 +28,8 @@ RELATIVE_FLOOR = 1e-3
 """A prefix this much less probable than the best one is dropped, however wide the beam."""
 LOWEST_FACTOR = -300.0
 """Log of the least that appending a character multiplies by: absurd weights must not make zeros."""
+MEMORY = 100_000
+"""Appended classes that a search remembers, some 30 MB at most; it forgets them all at once."""
 _ROOT_CLASS = -1
 
 
@@ -112,8 +114,9 @@ class BeamSearch:
         self._ngram = ngram if decoding.ngram_weight else None
         self._lexicon = lexicon if decoding.lexicon_penalty else None
         self._characters = ["", *alphabet.characters]
+        self._memory: dict[int, tuple[float, float, int]] = {}
         self._in_word = [c != "" and in_word(c) for c in self._characters]
-        self._symbols = [ngram.symbol(c) if ngram and c else EDGE for c in self._characters]
+        self._symbols = [ngram.symbol(c) if ngram is not None and c else EDGE for c in self._characters]
 
     def search(self, log_probs_TK: Scores) -> list[Hypothesis]:
         """Return at most ``decoding.beam`` hypotheses, the best first.
@@ -123,7 +126,7 @@ class BeamSearch:
         """
         if log_probs_TK.ndim != 2 or log_probs_TK.shape[1] != self._num_classes:
             raise ShapeError(f"expected scores of shape (steps, {self._num_classes}), got {log_probs_TK.shape}")
-        start = self._ngram.start if self._ngram else 0
+        start = self._ngram.start if self._ngram is not None else 0
         root = _Prefix(None, _ROOT_CLASS, 1.0, 0.0, start, "")
         root.ends_blank, root.ends_class = 1.0, 0.0
         beam = [root]
@@ -192,8 +195,15 @@ class BeamSearch:
                     grown = node.ends_blank * prob
                 child = children.get(class_id)
                 if child is None:
-                    child = children[class_id] = self._appended(node, class_id)
-                grown *= child.factor
+                    factor, log_factor, state = self._growth(node, class_id)
+                    grown *= factor
+                    if grown < floor:
+                        continue  # it would be dropped below: most are, and need not be made
+                    child = children[class_id] = _Prefix(
+                        node, class_id, factor, node.extra + log_factor, state, self._word(node, class_id)
+                    )
+                else:
+                    grown *= child.factor
                 if child.reached_at == number:
                     child.next_class += grown
                 else:
@@ -206,19 +216,29 @@ class BeamSearch:
         kept.sort(key=_next_total, reverse=True)
         return kept[: self.decoding.beam]
 
-    def _appended(self, node: _Prefix, class_id: int) -> _Prefix:
-        log_factor, state = self.decoding.insertion_bonus, node.state
-        if self._ngram:
-            log_prob, state = self._ngram.step(node.state, self._symbols[class_id])
-            log_factor += self.decoding.ngram_weight * log_prob
-        word = ""
-        if self._lexicon is not None:
-            if self._in_word[class_id]:
-                word = node.word + self._characters[class_id]
-            else:
-                log_factor -= self._unknown_word(node.word)
-        log_factor = max(log_factor, LOWEST_FACTOR)
-        return _Prefix(node, class_id, math.exp(log_factor), node.extra + log_factor, state, word)
+    def _growth(self, node: _Prefix, class_id: int) -> tuple[float, float, int]:
+        """Return what appending a class multiplies the probability by, its log, and the model's new state."""
+        key = node.state * self._num_classes + class_id
+        known = self._memory.get(key)
+        if known is None:
+            log_factor, state = self.decoding.insertion_bonus, node.state
+            if self._ngram is not None:  # its truth would be its length, which takes a walk through its tables
+                log_prob, state = self._ngram.step(node.state, self._symbols[class_id])
+                log_factor += self.decoding.ngram_weight * log_prob
+            log_factor = max(log_factor, LOWEST_FACTOR)
+            if len(self._memory) >= MEMORY:
+                self._memory.clear()
+            known = self._memory[key] = math.exp(log_factor), log_factor, state
+        if self._lexicon is None or self._in_word[class_id]:
+            return known
+        log_factor = max(known[1] - self._unknown_word(node.word), LOWEST_FACTOR)
+        return math.exp(log_factor), log_factor, known[2]
+
+    def _word(self, node: _Prefix, class_id: int) -> str:
+        """Return the letters since the last word's end; nobody asks where there is no lexicon."""
+        return (
+            node.word + self._characters[class_id] if self._lexicon is not None and self._in_word[class_id] else ""
+        )
 
     def _unknown_word(self, word: str) -> float:
         if not word or self._lexicon is None or word in self._lexicon:
@@ -228,7 +248,7 @@ class BeamSearch:
     def _hypothesis(self, node: _Prefix, log_total: float) -> Hypothesis:
         """Return a kept prefix as a whole text: the line ends here, and so does its last word."""
         score = log_total - self._unknown_word(node.word)
-        if self._ngram:
+        if self._ngram is not None:
             score += self.decoding.ngram_weight * self._ngram.step(node.state, EDGE)[0]
         return Hypothesis(class_ids=node.class_ids(), log_prob=min(0.0, log_total - node.extra), score=score)
 

@@ -136,7 +136,7 @@ class _Piece:
         self._stem = stem if file.num_pages == 1 else stem.with_name(f"{stem.name}.{number:04d}")
         self._formats = [name for name in formats if name not in {JSON, PDF}]
         self._origin = Origin(
-            file=file.path.name,
+            file=file.name,
             digest=file.digest,
             page=number,
             num_pages=file.num_pages,

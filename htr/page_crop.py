@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from htr.image import MIN_HEIGHT, Grey
+from htr.image import MAX_PIXELS, MIN_HEIGHT, Grey
 from htr.page_geometry import Affine, Mask, PageLine, Points, fill_polygon, transform
 
 MIN_TURN_DEGREES = 0.4
@@ -54,7 +55,8 @@ def crop(grey: Grey, line: PageLine) -> Crop:
         line: in the page's pixels; parts outside the page are cut off.
 
     Returns:
-        The line with its baseline level, at the page's resolution, at least MIN_HEIGHT pixels high.
+        The line with its baseline level, at least MIN_HEIGHT pixels high, at the page's resolution; shrunk where
+        it would have more pixels than a line may.
     """
     outline = np.asarray(line.polygon, np.float64)
     angle = line.angle
@@ -62,19 +64,39 @@ def crop(grey: Grey, line: PageLine) -> Crop:
         angle = 0.0
     cos, sin = math.cos(angle), math.sin(angle)
     turn = np.array([[cos, sin, 0.0], [-sin, cos, 0.0]])
-    turned = transform(outline, turn)
-    area = float(cv2.contourArea(turned.astype(np.float32)))
-    extent = turned.max(axis=0) - turned.min(axis=0)
-    margin = max(1, round(WIDENING * area / max(1.0, float(extent[0]))))
-    low = np.floor(turned.min(axis=0)) - margin
-    width, height = (int(n) for n in np.ceil(turned.max(axis=0)) + margin - low + 1)
-    height = max(height, MIN_HEIGHT)
-    turn[:, 2] = -low
-    flags = cv2.INTER_LINEAR if angle else cv2.INTER_NEAREST
-    warped = cv2.warpAffine(grey, turn, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    frame = _Frame.around(transform(outline, turn))
+    excess = frame.width * frame.height / MAX_PIXELS
+    if excess > 1:
+        turn *= 0.99 / math.sqrt(excess)  # a little less: sizes are rounded up
+        frame = _Frame.around(transform(outline, turn))
+    turn[:, 2] = -frame.low
+    flags = cv2.INTER_LINEAR if angle or excess > 1 else cv2.INTER_NEAREST
+    warped = cv2.warpAffine(grey, turn, (frame.width, frame.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     piece = np.asarray(warped, np.uint8)
-    mask = fill_polygon(turned - low, width, height).astype(np.uint8)
-    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
+    mask = fill_polygon(frame.points - frame.low, frame.width, frame.height).astype(np.uint8)
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * frame.margin + 1, 2 * frame.margin + 1))
     inside = cv2.dilate(mask, around).astype(bool)
     piece[~inside] = np.percentile(piece[inside], PAPER_PERCENTILE)
     return Crop(grey=piece, mask=inside, to_page=np.asarray(cv2.invertAffineTransform(turn)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Frame:
+    """The upright box around an outline that was turned level, with some room."""
+
+    points: npt.NDArray[np.float64]
+    """The outline, shape (n, 2)."""
+    margin: int
+    low: npt.NDArray[np.float64]
+    """Its upper left corner."""
+    width: int
+    height: int
+
+    @classmethod
+    def around(cls, points: npt.NDArray[np.float64]) -> "_Frame":
+        area = float(cv2.contourArea(points.astype(np.float32)))
+        extent = points.max(axis=0) - points.min(axis=0)
+        margin = max(1, round(WIDENING * area / max(1.0, float(extent[0]))))
+        low = np.floor(points.min(axis=0)) - margin
+        width, height = (int(n) for n in np.ceil(points.max(axis=0)) + margin - low + 1)
+        return cls(points=points, margin=margin, low=low, width=width, height=max(height, MIN_HEIGHT))

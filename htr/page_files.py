@@ -1,6 +1,6 @@
 """A file of pages in, page images out: PNG, JPEG, WEBP, BMP, GIF, TIFF of any number of pages, PDF.
 
-PDF pages are drawn by PDFium, everything else is decoded by Pillow through `htr.image`, as lines are.
+PDF pages are drawn by `htr.page_pdfium`, everything else is decoded by Pillow through `htr.image`, as lines are.
 """
 
 import hashlib
@@ -8,19 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pypdfium2
 from PIL import Image
 
 from htr.errors import ImageError
-from htr.image import MAX_PAGE_PIXELS, Grey, load_upright, open_image, to_grey
+from htr.image import MAX_PAGE_PIXELS, Grey, has_more_frames, is_turned, load_upright, open_image, to_grey
+from htr.page_pdfium import PDF_DPI, count_pages, draw_pages, is_pdf
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".pdf")
 """What is looked for in a folder; a file that is named is opened whatever its name."""
-PDF_DPI = 250
-"""Dots an inch at which PDF pages are drawn: handwriting of 3 mm is then 30 pixels high."""
 DEFAULT_DPI = 300
 """Where an image does not say how large its paper is."""
-_POINTS_PER_INCH = 72
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +30,10 @@ class PageImage:
     """Upright, in colour (RGB) or grey (L), whatever the file holds; what is transparent is white."""
     dpi: float
     """Dots an inch, as the file says or by default."""
+    turned: bool = False
+    """Its EXIF block says that it lies on its side, upside down or mirrored; it was set upright."""
+    more_frames: bool = False
+    """The file has several frames that are no pages, as an animation does; this is the first."""
 
     def grey(self) -> Grey:
         """Return the page's grey levels, shape (height, width).
@@ -47,9 +48,12 @@ class PageImage:
 class PageFile:
     """The bytes of one file, and how many pages are in them."""
 
-    path: Path
+    name: str
+    """Of the file, without folders; "" where it has none."""
     data: bytes
     num_pages: int
+    max_pixels: int = MAX_PAGE_PIXELS
+    """A page of more is refused before it is decoded."""
 
     @classmethod
     def open(cls, path: Path) -> "PageFile":
@@ -62,18 +66,34 @@ class PageFile:
             data = path.read_bytes()
         except OSError as error:
             raise ImageError("unreadable", f"{error.strerror}; check the path") from error
-        if data[:1024].lstrip().startswith(b"%PDF"):
-            document = _open_pdf(data)
-            try:
-                count = len(document)
-            finally:
-                document.close()
-            if not count:
-                raise ImageError("empty", "the PDF has no page; export it again")
-            return cls(path=path, data=data, num_pages=count)
-        with open_image(data, max_pixels=MAX_PAGE_PIXELS) as image:
-            # an animated GIF or a JPEG with a preview in it is one picture; only TIFF is used for pages
-            return cls(path=path, data=data, num_pages=_frames(image) if image.format == "TIFF" else 1)
+        return cls.of_bytes(data, name=path.name)
+
+    @classmethod
+    def of_bytes(
+        cls, data: bytes, *, name: str = "", max_pixels: int = MAX_PAGE_PIXELS, max_pages: int | None = None
+    ) -> "PageFile":
+        """Count the pages of a file that is in memory already.
+
+        Args:
+            data: encoded as in a file.
+            name: of the file, without folders.
+            max_pixels: a page of more is refused, here or when it is decoded.
+            max_pages: a file of more is refused.
+
+        Raises:
+            ImageError: the file is of no known kind, damaged, protected or too large.
+        """
+        if is_pdf(data):
+            count = count_pages(data)
+        else:
+            with open_image(data, max_pixels=max_pixels) as image:
+                # an animated GIF or a JPEG with a preview in it is one picture; only TIFF is used for pages
+                count = _count_frames(image, max_pages) if image.format == "TIFF" else 1
+        if max_pages is not None and count > max_pages:
+            raise ImageError(
+                "too_large", f"file has more than the {max_pages} pages that are read; send it in several parts"
+            )
+        return cls(name=name, data=data, num_pages=count, max_pixels=max_pixels)
 
     @property
     def digest(self) -> str:
@@ -90,48 +110,24 @@ class PageFile:
             ImageError: a page is damaged or too large.
         """
         numbers = [n for n in range(1, self.num_pages + 1) if wanted is None or n in wanted]
-        return self._pdf_pages(numbers) if self.data[:1024].lstrip().startswith(b"%PDF") else self._frames(numbers)
+        return self._pdf_pages(numbers) if is_pdf(self.data) else self._frames(numbers)
 
     def _frames(self, numbers: list[int]) -> Iterator[PageImage]:
-        with open_image(self.data, max_pixels=MAX_PAGE_PIXELS) as image:
+        with open_image(self.data, max_pixels=self.max_pixels) as image:
             for number in numbers:
                 if number > 1:
-                    _seek(image, number)
-                yield PageImage(number=number, image=_plain(load_upright(image)), dpi=_dpi(image))
+                    _seek(image, number, self.max_pixels)
+                yield PageImage(
+                    number=number,
+                    image=_plain(load_upright(image)),
+                    dpi=_dpi(image),
+                    turned=is_turned(image),
+                    more_frames=image.format != "TIFF" and has_more_frames(image),
+                )
 
     def _pdf_pages(self, numbers: list[int]) -> Iterator[PageImage]:
-        document = _open_pdf(self.data)
-        try:
-            for number in numbers:
-                yield _draw(document, number)
-        finally:
-            document.close()
-
-
-def _open_pdf(data: bytes) -> pypdfium2.PdfDocument:
-    try:
-        return pypdfium2.PdfDocument(data)
-    except pypdfium2.PdfiumError as error:
-        raise ImageError(
-            "undecodable", f"the PDF cannot be opened ({error}); remove its password or export it again"
-        ) from error
-
-
-def _draw(document: pypdfium2.PdfDocument, number: int) -> PageImage:
-    try:
-        page = document[number - 1]
-        width, height = (size / _POINTS_PER_INCH * PDF_DPI for size in page.get_size())
-        if width * height > MAX_PAGE_PIXELS:
-            raise ImageError(
-                "too_large",
-                f"page {number} is {width:.0f} x {height:.0f} pixels at {PDF_DPI} dots an inch, "
-                f"at most {MAX_PAGE_PIXELS} are read; scale it down",
-            )
-        image = _plain(page.render(scale=PDF_DPI / _POINTS_PER_INCH).to_pil())
-        page.close()
-    except pypdfium2.PdfiumError as error:
-        raise ImageError("undecodable", f"page {number} cannot be drawn ({error}); export it again") from error
-    return PageImage(number=number, image=image, dpi=PDF_DPI)
+        for number, image in draw_pages(self.data, numbers, max_pixels=self.max_pixels):
+            yield PageImage(number=number, image=_plain(image), dpi=PDF_DPI)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -147,23 +143,37 @@ def _plain(image: Image.Image) -> Image.Image:
     return Image.fromarray(to_grey(image))
 
 
-def _frames(image: Image.Image) -> int:
+def _count_frames(image: Image.Image, most: int | None) -> int:
+    """Return how many pages a TIFF has, or one more than ``most``: a small file can claim millions."""
     try:
-        return int(getattr(image, "n_frames", 1))
+        if most is None:
+            return int(getattr(image, "n_frames", 1))
+        count = 1
+        while count <= most and _has_frame(image, count):
+            count += 1
     except Exception as error:  # decoders of damaged images raise whatever they like
         raise ImageError("undecodable", f"image is damaged: {error}; scan or export it again") from error
+    return count
 
 
-def _seek(image: Image.Image, number: int) -> None:
+def _has_frame(image: Image.Image, index: int) -> bool:
+    try:
+        image.seek(index)
+    except EOFError:
+        return False
+    return True
+
+
+def _seek(image: Image.Image, number: int, max_pixels: int) -> None:
     try:
         image.seek(number - 1)
     except Exception as error:  # the same freedom
         raise ImageError("undecodable", f"page {number} is damaged: {error}; scan it again") from error
     width, height = image.size
-    if width * height > MAX_PAGE_PIXELS:
+    if width * height > max_pixels:
         raise ImageError(
             "too_large",
-            f"page {number} has {width} x {height} pixels, at most {MAX_PAGE_PIXELS} are read; scale it down",
+            f"page {number} has {width} x {height} pixels, at most {max_pixels} are read; scale it down",
         )
 
 

@@ -44,6 +44,14 @@ def page_json(reading: PageReading, origin: Origin) -> str:
         "num_pages": origin.num_pages,
         "bundle": origin.bundle,
         "segmentation": origin.segmentation,
+        **page_content(reading),
+    }
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def page_content(reading: PageReading) -> dict[str, Any]:
+    """Return what was read on a page as JSON lays it out, without where it came from."""
+    return {
         "width": reading.width,
         "height": reading.height,
         "skew_degrees": round(reading.skew_degrees, 2),
@@ -59,7 +67,6 @@ def page_json(reading: PageReading, origin: Origin) -> str:
             for line in reading.lines
         ],
     }
-    return json.dumps(content, ensure_ascii=False) + "\n"
 
 
 def parse_page_json(path: Path) -> tuple[PageReading, Origin]:

@@ -40,26 +40,22 @@ class PdfWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
-        self._offsets: dict[int, int] = {}
-        self._last = _GLYPH
-        self._page_numbers: list[int] = []
-        self._codes: dict[str, int] = {}
         self._file: BinaryIO
 
-    def __enter__(self) -> "PdfWriter":
+    def __enter__(self) -> "PdfStream":
         try:
             self._file = self._partial.open("wb")
-            self._file.write(b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n")
+            self._pdf = PdfStream(self._file)
         except OSError as error:
             raise self._failed(error) from error
-        return self
+        return self._pdf
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
             if kind is None:
-                self._finish()
+                self._pdf.finish()
             self._file.close()
             if kind is None:
                 self._partial.replace(self._path)
@@ -68,6 +64,28 @@ class PdfWriter:
         finally:
             self._file.close()
             self._partial.unlink(missing_ok=True)
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(f"{self._path}: cannot be written ({error.strerror}); choose another place")
+
+
+class PdfStream:
+    """A PDF that grows page by page in an open file or in memory.
+
+    Args:
+        file: takes bytes from its start on; the caller closes it.
+
+    Raises:
+        OSError: here and in every method, the file cannot be written.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._offsets: dict[int, int] = {}
+        self._last = _GLYPH
+        self._page_numbers: list[int] = []
+        self._codes: dict[str, int] = {}
+        self._file.write(b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n")
 
     def add(self, image: Image.Image, reading: PageReading, *, dpi: float) -> None:
         """Add one page.
@@ -129,7 +147,8 @@ class PdfWriter:
             run += f"{code % _CODES:02x}"
         return [*drawn, f"<{run}> Tj"]
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Write what stands at the end of a PDF; there is no adding to it afterwards."""
         characters = list(self._codes)
         fonts = [
             f"/F{number} {self._font(characters[first : first + _CODES])} 0 R"
@@ -189,6 +208,3 @@ class PdfWriter:
     def _write(self, number: int, body: bytes) -> None:
         self._offsets[number] = self._file.tell()
         self._file.write(b"%d 0 obj\n" % number + body + b"\nendobj\n")
-
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(f"{self._path}: cannot be written ({error.strerror}); choose another place")

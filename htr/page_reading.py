@@ -87,11 +87,17 @@ def _read_line(recogniser: Recogniser, page: Grey, line: PageLine) -> LineReadin
         line=line,
         text=reading.text,
         confidence=reading.confidence,
-        words=_words(piece, reading.characters or ()),
+        words=words_of(piece, reading.characters or ()),
     )
 
 
-def _words(piece: Crop, characters: Sequence[Character]) -> tuple[Word, ...]:
+def words_of(piece: Crop, characters: Sequence[Character]) -> tuple[Word, ...]:
+    """Return the words of a line's text, and where they stand on the page.
+
+    Args:
+        piece: the line as it was cut out.
+        characters: of its reading, in order.
+    """
     words: list[Word] = []
     run: list[Character] = []
     for one in (*characters, None):

@@ -17,7 +17,7 @@ from htr.bundle import INT8, ONNX, Bundle
 from htr.ctc import BestPath, Scores, best_path
 from htr.decoding import LEXICON, MAX_BEAM, NGRAM, Decoding
 from htr.errors import BundleError
-from htr.image import Grey, decode, decode_first, line_tensor, scaled_width
+from htr.image import Decoded, Grey, decode, decode_first, line_tensor, scaled_width
 from htr.lexicon import Lexicon
 from htr.likelihood import text_log_prob
 from htr.ngram import NGram
@@ -154,8 +154,18 @@ class Recogniser:
             ImageError: an image cannot be decoded.
             ValueError: more alternatives are asked for than a search may keep.
         """
-        for data in images:
-            image = decode_first(data)
+        decoded = (decode_first(data) for data in images)
+        return self.observe_decoded(decoded, characters=characters, alternatives=alternatives)
+
+    def observe_decoded(
+        self, images: Iterable[Decoded], *, characters: bool = False, alternatives: int = 0
+    ) -> Iterator[Observation]:
+        """Do what `observe` does with lines that are decoded already, such as those cut out of a page.
+
+        Raises:
+            ValueError: more alternatives are asked for than a search may keep.
+        """
+        for image in images:
             reading, path, log_probs_TK = self._read(image.grey, characters, alternatives)
             plain = normalise(self.bundle.alphabet.decode(path.class_ids))
             measured = profile(image.grey, log_probs_TK, path, plain)

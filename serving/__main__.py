@@ -1,65 +1,36 @@
 """python -m serving: a model in, a KServe server out, until Ctrl-C or SIGTERM."""
 
 import argparse
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from htr.correction_store import CorrectionStore
-from htr.errors import QuillflowError, SettingsError
-from serving.access import TOKEN_VARIABLE, check_exposure, find_token, is_loopback
-from serving.addresses import Addresses, check_port
+from htr.errors import SettingsError
 from serving.champion import ModelUri, Registry
 from serving.follow import Champion
-from serving.limits import Limits
+from serving.options import EPILOG, add_server_options, seconds
+from serving.page_model import add_options, local_source, make_pages, pages_name
 from serving.prediction_log import PredictionLog
 from serving.served import Served, serve_bundle
+from serving.start import check_options, limits_of, run_command, serve_models
 
-logger = logging.getLogger("serving")
-EPILOG = """Every other flag of KServe's model server works too, --enable_grpc, --max_threads,
---grpc_max_receive_message_length, --ssl_certfile, --log_config_file and so on; only --workers must stay 1."""
-QUIET = {
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",  # models are never unpickled
-}
-"""Set where the environment does not say otherwise: nothing phones home."""
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve; return the exit code: 0 after an orderly stop, 2 where a setting or a service is at fault."""
-    for name, value in QUIET.items():  # before MLflow is imported, which reads them
-        os.environ.setdefault(name, value)
-    options, kserve_flags = _parser().parse_known_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("kserve", "uvicorn", "mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what comes of them we say ourselves
-    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe's affair, once a route
-    try:
-        with ExitStack() as closing:
-            _serve(options, kserve_flags, closing)
-    except QuillflowError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # while still loading; later the server takes it
-        return 130
-    return 0
+    return run_command(_serve, _parser(), argv)
 
 
 def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitStack) -> None:
-    # What can be wrong is found out before KServe is imported, which takes seconds.
-    check_port(options.host, options.http_port, "--http_port")
-    check_port(options.host, options.grpc_port, "--grpc_port")
-    token = find_token(options.token_file)
-    check_exposure(options.host, token, no_token=options.no_token)
+    token = check_options(options)
     log = None
     if options.log_dir is not None:
         log = PredictionLog(options.log_dir)
@@ -68,38 +39,18 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     if options.corrections is not None:
         corrections = CorrectionStore(options.corrections)
         corrections.prepare()
+    pages = pages_name(options)
     serve = _model(options, closing)
-
-    from kserve.model_server import app
-    from kserve.model_server import parser as kserve_parser
 
     from serving.admission import Admission
     from serving.corrections import mount
-    from serving.error_answers import ClientFaults
-    from serving.guard import install
     from serving.openapi import describe
     from serving.predictor import LineReader
-    from serving.server import LineServer
 
-    kserve_parser.set_defaults(enable_latency_logging=False)
-    flags, unknown = kserve_parser.parse_known_args(kserve_flags)
-    if unknown:
-        raise SettingsError(f"unknown option {unknown[0]}; python -m serving --help lists them")
-    if flags.workers != 1:
-        raise SettingsError(f"--workers {flags.workers}: one process a server; run several servers instead")
-    flags.http_port, flags.grpc_port = options.http_port, options.grpc_port
-
-    limits = Limits(max_waiting=options.queue or 2 * options.threads, max_seconds=options.timeout_s)
+    limits = limits_of(options)
     pool = ThreadPoolExecutor(options.threads, thread_name_prefix="reader")
     closing.callback(pool.shutdown)
     admission = Admission(pool, num_threads=options.threads, limits=limits)
-    install(app, limits, stamp=lambda request_id: serve().stamp(request_id), admission=admission, token=token)
-    if corrections is not None:
-        mount(app, corrections, limits=limits, clock=lambda: datetime.now(UTC))
-    app.openapi = cache(
-        lambda: describe(app, model_name=options.model_name, limits=limits, with_token=token is not None)
-    )
-    logging.getLogger("kserve").addFilter(ClientFaults())
     reader = LineReader(
         options.model_name,
         serve=serve,
@@ -108,13 +59,28 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         log=log,
         limits=limits,
     )
+    models = {reader: admission}
+    if pages:
+        source = local_source(serve, admission=admission, log=log)
+        num_threads = max(1, options.threads // 2)  # they have the helpers beside them
+        models |= make_pages(pages, source=source, num_threads=num_threads, limits=limits, closing=closing)
 
-    def announce(at: Addresses) -> None:
-        if token is None and not is_loopback(options.host):
-            logger.warning("%s: everybody who reaches it may use it (--no-token)", options.host)
-        _say(f"serving {reader.name} version {serve().version} at {at.url} (gRPC {at.grpc or 'off'})")
+    def prepare(app: "FastAPI") -> None:
+        if corrections is not None:
+            mount(app, corrections, limits=limits, clock=lambda: datetime.now(UTC))
 
-    LineServer(host=options.host, flags=flags, announce=announce, token=token).start([reader])
+    serve_models(
+        models,
+        options=options,
+        kserve_flags=kserve_flags,
+        limits=limits,
+        stamp=lambda request_id: serve().stamp(request_id),
+        token=token,
+        prepare=prepare,
+        describe=lambda app: describe(
+            app, lines=options.model_name, pages=pages, limits=limits, with_token=token is not None
+        ),
+    )
 
 
 def _model(options: argparse.Namespace, closing: ExitStack) -> Callable[[], Served]:
@@ -152,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         help="where fetched versions are kept (default: %(default)s)",
     )
     parser.add_argument(
-        "--poll-s", type=_seconds, default=5.0, help="look for a new champion this often (default: 5)"
+        "--poll-s", type=seconds, default=5.0, help="look for a new champion this often (default: 5)"
     )
     parser.add_argument(
         "--log-dir", type=Path, metavar="DIR", help="where the prediction log goes (default: none)"
@@ -160,71 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--corrections", type=Path, metavar="DIR", help="take corrections, and keep them there (default: refused)"
     )
-    parser.add_argument(
-        "--threads",
-        type=_count,
-        default=min(4, _num_cores()),
-        help="requests read at the same time (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--queue",
-        type=_count,
-        metavar="N",
-        help="requests that may wait for a thread; more are refused with 429 (default: two a thread)",
-    )
-    parser.add_argument(
-        "--timeout-s",
-        type=_seconds,
-        default=Limits().max_seconds,
-        help="a request not answered by then is refused with 503 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help=f"clients must send the token in it (default: what {TOKEN_VARIABLE} holds, or none)",
-    )
-    parser.add_argument(
-        "--no-token",
-        action="store_true",
-        help="serve a network without one: something else guards it",
-    )
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to bind, 0.0.0.0 for every network (default: %(default)s)",
-    )
-    parser.add_argument("--http_port", type=int, default=8080, help="0: any free one (default: %(default)s)")
-    parser.add_argument("--grpc_port", type=int, default=8081, help="0: any free one (default: %(default)s)")
+    add_server_options(parser)
     parser.add_argument("--model_name", default="htr", help="its name in the endpoints (default: %(default)s)")
+    add_options(parser)
     return parser
-
-
-def _say(text: str) -> None:
-    """Print a line at once; where nobody reads it, go on serving."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # what is left of it, and all that comes, is written nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _num_cores() -> int:
-    """Return the cores that this process may use, which in a container or under taskset are not the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
-    return value
 
 
 if __name__ == "__main__":

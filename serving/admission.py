@@ -8,13 +8,15 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, wait
 from typing import TypeVar
 
 from serving.limits import Limits
 from serving.refusals import BusyError, TooSlowError
 
+A = TypeVar("A")
 T = TypeVar("T")
 Check = Callable[[], None]
 """Raises TooSlowError once the request's time is up."""
@@ -42,6 +44,7 @@ class Admission:
         self._clock = clock
         self._lock = threading.Lock()
         self._num_pending = 0
+        self._num_helping = 0
         self._mean_s = 0.0
 
     def check(self) -> None:
@@ -81,6 +84,62 @@ class Admission:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._max_seconds)
         except TimeoutError as error:
             raise self._too_slow() from error
+
+    def spread(self, work: Callable[[A], T], items: Sequence[A], check: Check) -> list[T]:
+        """Do work on each item, in the calling thread and in those of the pool that no request needs meanwhile.
+
+        A thread that helps goes back to the pool after its item as soon as a request waits for one. One thread of
+        the pool never helps: the calling one takes its core.
+
+        Args:
+            work: is called with one item, in whichever thread.
+            items: what to work on; they are begun in order.
+            check: is called before every item in the calling thread.
+
+        Returns:
+            What the work returned, in the order of the items; whatever it raises is raised here.
+        """
+        todo = deque(enumerate(items))
+        done: dict[int, T] = {}
+        helpers: list[Future[None]] = []
+
+        def do_next() -> bool:
+            try:
+                at, item = todo.popleft()
+            except IndexError:
+                return False
+            done[at] = work(item)
+            return True
+
+        def help_out() -> None:
+            try:
+                while self._num_pending + self._num_helping <= self._num_threads and do_next():
+                    pass
+            finally:
+                self._count_helpers(-1)
+
+        try:
+            more = True
+            while more:
+                check()
+                if len(todo) > 1 and self._num_pending + self._num_helping < self._num_threads - 1:
+                    self._count_helpers(1)
+                    helpers.append(self._pool.submit(help_out))
+                more = do_next()
+        finally:
+            todo.clear()  # where one item failed the others are not worth it
+            for helper in helpers:
+                if helper.cancel():
+                    self._count_helpers(-1)
+            wait(helpers)
+        for helper in helpers:
+            if not helper.cancelled():
+                helper.result()
+        return [done[at] for at in range(len(items))]
+
+    def _count_helpers(self, change: int) -> None:
+        with self._lock:
+            self._num_helping += change
 
     def _timed(self, work: Callable[[Check], T], until: float) -> T:
         def check() -> None:

@@ -31,12 +31,12 @@ Outcome = Observation | ImageRefusedError
 
 def v1_answer(outcomes: Sequence[Outcome], stamp: Stamp, wanted: Wanted) -> dict[str, Any]:
     """Return the V1 body for what became of the images, in request order."""
-    return {"predictions": [_prediction(outcome, wanted) for outcome in outcomes], **asdict(stamp)}
+    return {"predictions": [prediction(outcome, wanted) for outcome in outcomes], **asdict(stamp)}
 
 
 def v2_outputs(outcomes: Sequence[Outcome], wanted: Wanted) -> list[InferOutput]:
     """Return the V2 output tensors for what became of the images, in request order."""
-    rows = [_prediction(outcome, wanted) for outcome in outcomes]
+    rows = [prediction(outcome, wanted) for outcome in outcomes]
     columns: dict[str, list[Any]] = {
         "text": [row["text"] for row in rows],
         "confidence": [row["confidence"] for row in rows],
@@ -64,7 +64,8 @@ def check_outputs(names: Sequence[str]) -> None:
         raise RequestError(f"outputs: there is no {shown(unknown)}; ask for some of {offered}, or for none")
 
 
-def _prediction(outcome: Outcome, wanted: Wanted) -> dict[str, Any]:
+def prediction(outcome: Outcome, wanted: Wanted) -> dict[str, Any]:
+    """Return what a V1 answer says about one image."""
     if isinstance(outcome, ImageRefusedError):
         return {"text": "", "confidence": 0.0, "verdicts": [outcome.verdict.value], "error": outcome.reason}
     reading = outcome.reading

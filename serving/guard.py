@@ -6,7 +6,8 @@ exceptions to the client.
 
 import asyncio
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -26,8 +27,8 @@ from serving.stamp import Stamp, choose_request_id
 
 logger = logging.getLogger(__name__)
 
-READING_PATHS = (":predict", "/infer")
-"""How the paths end that read images."""
+READING_PATH = re.compile(r"/v[12]/models/(?P<model>[^/]+?)(:predict|/infer)")
+"""Paths that read images."""
 MakeStamp = Callable[[str], Stamp]
 """Returns what an answer to a request of this id says about where it came from."""
 
@@ -39,12 +40,18 @@ class Guard:
         app: what it stands before.
         limits: what is refused.
         stamp: see `MakeStamp`.
-        admission: refuses requests to read, before their body is received, while as many wait as may.
+        admission: by model, refuses requests to read before their body is received, while as many wait as may.
         token: what clients must send, or None.
     """
 
     def __init__(
-        self, app: ASGIApp, *, limits: Limits, stamp: MakeStamp, admission: Admission, token: Token | None = None
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        stamp: MakeStamp,
+        admission: Mapping[str, Admission],
+        token: Token | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
@@ -100,9 +107,10 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limits.max_body_bytes:
             return error_answer(413, "too_large", self.too_large(), stamp)
-        if path.endswith(READING_PATHS):
+        asked = READING_PATH.fullmatch(path)
+        if asked and asked["model"] in self._admission:
             try:
-                self._admission.check()
+                self._admission[asked["model"]].check()
             except BusyError as busy:
                 return refused(busy, stamp)
         return None
@@ -158,7 +166,12 @@ class _Body:
 
 
 def install(
-    app: FastAPI, limits: Limits, *, stamp: MakeStamp, admission: Admission, token: Token | None = None
+    app: FastAPI,
+    limits: Limits,
+    *,
+    stamp: MakeStamp,
+    admission: Mapping[str, Admission],
+    token: Token | None = None,
 ) -> None:
     """Put the guard before KServe's application, and give every error the shape of `error_answers`."""
 

@@ -1,5 +1,6 @@
 """The description of our endpoints, /openapi.json: KServe's own, with our payloads where it says "any"."""
 
+from copy import deepcopy
 from importlib.metadata import version
 from typing import Any
 
@@ -8,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from serving.access import is_open
 from serving.limits import Limits
+from serving.openapi_pages import page_schemas
 from serving.openapi_schemas import SCHEMAS, payload_schemas
 
 PREDICT = "/v1/models/{model_name}:predict"
@@ -32,19 +34,22 @@ _OF_READING = ("400", "401", "403", "404", "408", "413", "429", "500", "503")
 _WITH_RETRY = {"429", "503"}
 
 
-def describe(app: FastAPI, *, model_name: str, limits: Limits, with_token: bool) -> dict[str, Any]:
+def describe(
+    app: FastAPI, *, limits: Limits, with_token: bool, lines: str = "", pages: str = ""
+) -> dict[str, Any]:
     """Return the OpenAPI document of the routes that an application has by now.
 
     Args:
         app: KServe's application, with every route in place.
-        model_name: what is served.
+        lines: name of the model that reads lines, "" where there is none.
+        pages: name of the model that reads pages, "" where there is none.
         limits: bounds that the payloads are described with.
         with_token: whether clients must send one.
     """
     document: dict[str, Any] = get_openapi(
         title="Quillflow model server",
         version=version("quillflow"),
-        description="Images of handwritten lines in, text out, by KServe's V1 and V2 protocols.",
+        description="Images of handwritten lines and pages in, text out, by KServe's V1 and V2 protocols.",
         routes=app.routes,
     )
     paths = document["paths"]
@@ -52,18 +57,23 @@ def describe(app: FastAPI, *, model_name: str, limits: Limits, with_token: bool)
         paths.pop(path, None)
     for path, operations in paths.items():
         for method, operation in operations.items():
-            _correct(operation, path, method, model_name)
-    for path, request, answer in ((PREDICT, "V1Request", "V1Answer"), (INFER, "V2Request", "V2Answer")):
-        operation = paths[path]["post"]
-        operation["requestBody"] = {"required": True, "content": _json(request)}
-        operation["responses"] = {
-            "200": {"description": "One reading an image, in order.", "content": _json(answer)},
-            **_errors(*_OF_READING),
-        }
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    paths[INFER]["post"]["responses"]["200"]["content"]["application/octet-stream"] = binary
+            _correct(operation, path, method, [name for name in (lines, pages) if name])
+    if lines:
+        _describe_reading(paths, lines, PREDICT, "V1Request", "V1Answer")
+        _describe_reading(paths, lines, INFER, "V2Request", "V2Answer")
+    if pages:
+        predict, infer = PREDICT, INFER
+        if lines:  # payloads differ by model: a path that names one goes before the path of any
+            predict, infer = (path.format(model_name=pages) for path in (PREDICT, INFER))
+            paths |= {predict: _of_one_model(paths[PREDICT]), infer: _of_one_model(paths[INFER])}
+        _describe_reading(paths, pages, predict, "V1PagesRequest", "V1PagesAnswer")
+        _describe_reading(paths, pages, infer, "V2PagesRequest", "V2PagesAnswer")
     components = document.setdefault("components", {})
-    components["schemas"] = components.get("schemas", {}) | SCHEMAS | payload_schemas(limits)
+    components["schemas"] = {**components.get("schemas", {}), **SCHEMAS}
+    if lines:
+        components["schemas"] |= payload_schemas(limits)
+    if pages:
+        components["schemas"] |= page_schemas(limits)
     if with_token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
@@ -73,7 +83,32 @@ def describe(app: FastAPI, *, model_name: str, limits: Limits, with_token: bool)
     return document
 
 
-def _correct(operation: dict[str, Any], path: str, method: str, model_name: str) -> None:
+def _describe_reading(paths: dict[str, Any], name: str, path: str, request: str, answer: str) -> None:
+    """Say what a route that reads takes and answers."""
+    operation = paths[path]["post"]
+    for parameter in operation["parameters"]:
+        if parameter["name"] == "model_name":
+            parameter["schema"] = {"type": "string", "enum": [name]}
+    content = _json(answer)
+    if path.endswith("/infer"):
+        content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    operation["requestBody"] = {"required": True, "content": _json(request)}
+    operation["responses"] = {
+        "200": {"description": "One prediction an image, in order.", "content": content},
+        **_errors(*_OF_READING),
+    }
+
+
+def _of_one_model(operations: dict[str, Any]) -> dict[str, Any]:
+    """Return a path's operations without the parameter that names the model."""
+    copied: dict[str, Any] = deepcopy(operations)
+    for operation in copied.values():
+        operation["operationId"] += "_pages"
+        operation["parameters"] = [one for one in operation["parameters"] if one["name"] != "model_name"]
+    return copied
+
+
+def _correct(operation: dict[str, Any], path: str, method: str, names: list[str]) -> None:
     """Put right what FastAPI cannot know about a route of KServe's."""
     answers = operation["responses"]
     if answers.pop("422", None) is not None:  # it is 400 here, whatever it is
@@ -83,7 +118,7 @@ def _correct(operation: dict[str, Any], path: str, method: str, model_name: str)
     operation["parameters"] = parameters
     for parameter in parameters:
         if parameter["name"] == "model_name":
-            parameter["schema"] = {"type": "string", "enum": [model_name]}
+            parameter["schema"] = {"type": "string", "enum": names}
             answers |= _errors("404")
     if path == "/metrics":
         answers["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}

@@ -14,10 +14,10 @@ from kserve import InferRequest, InferResponse, Model
 from kserve.protocol.infer_type import to_http_parameters
 
 from htr.errors import ImageError
-from htr.prediction_log import log_row
 from serving.admission import Admission, Check
 from serving.answers import EXTRA_OUTPUTS, OUTPUTS, Outcome, check_outputs, v1_answer, v2_outputs
 from serving.limits import Limits
+from serving.log_rows import log_rows
 from serving.prediction_log import PredictionLog
 from serving.protocol import INPUT_NAME, Sent, check_pixels, images_from_v1, images_from_v2
 from serving.refusals import (
@@ -53,6 +53,7 @@ class Answered:
     answer: dict[str, Any] | InferResponse
     outcomes: Sequence[Outcome]
     stamp: Stamp
+    first_position: int
 
 
 class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
@@ -138,7 +139,12 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
         wanted = Wanted.parse(parameters, self._limits)
         images = images_from_v1(asked.payload, self._limits, partial=wanted.partial)
         outcomes = self._read(images, served, wanted, check)
-        return Answered(answer=v1_answer(outcomes, stamp, wanted), outcomes=outcomes, stamp=stamp)
+        return Answered(
+            answer=v1_answer(outcomes, stamp, wanted),
+            outcomes=outcomes,
+            stamp=stamp,
+            first_position=wanted.first_position,
+        )
 
     def _answer_v2(self, infer: InferRequest, served: Served, stamp: Stamp, check: Check) -> Answered:
         outputs = [output.name for output in infer.request_outputs or ()]
@@ -155,7 +161,7 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
             requested_outputs=infer.request_outputs,
             use_binary_outputs=infer.use_binary_outputs,
         )
-        return Answered(answer=answer, outcomes=outcomes, stamp=stamp)
+        return Answered(answer=answer, outcomes=outcomes, stamp=stamp, first_position=wanted.first_position)
 
     def _read(self, images: list[Sent], served: Served, wanted: Wanted, check: Check) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -179,19 +185,5 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
         """Log what was read; not in the pool, so that a request has rows exactly where it has an answer."""
         if self._log is None:
             return
-        now = self._clock()
-        self._log.append(
-            [
-                log_row(
-                    outcome.profile,
-                    time=now,
-                    request_id=answered.stamp.request_id,
-                    position=position,
-                    model_version=answered.stamp.model_version,
-                    bundle_digest=answered.stamp.bundle_digest,
-                    confidence=outcome.reading.confidence,
-                )
-                for position, outcome in enumerate(answered.outcomes)
-                if not isinstance(outcome, ImageRefusedError)
-            ]
-        )
+        first = answered.first_position
+        self._log.append(log_rows(answered.outcomes, answered.stamp, time=self._clock(), first_position=first))

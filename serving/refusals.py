@@ -9,11 +9,12 @@
     RefusedError                  nothing is wrong with the payload
     |-- BusyError (429)             as many requests wait as may; come back after a while
     |-- TooSlowError (503)          it took longer than it may
+    |-- PredictorAwayError (503)    pages: the server that reads the lines does not answer
     |-- TokenError (401)            no token, or another one
     |-- FixedRepositoryError (403)  clients do not choose what is served
     `-- ReadingFailedError (500)    a fault of ours, whose text is for our log
 
-Over gRPC the same refusals are INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED,
+Over gRPC the same refusals are INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, UNAVAILABLE,
 UNAUTHENTICATED, PERMISSION_DENIED and INTERNAL.
 """
 
@@ -123,6 +124,14 @@ class TooSlowError(RefusedError):
     status_code = StatusCode.DEADLINE_EXCEEDED
     status = 503
     code = "too_slow"
+
+
+class PredictorAwayError(RefusedError):
+    """The server that reads the lines of pages does not answer, or says that it cannot now."""
+
+    status_code = StatusCode.UNAVAILABLE
+    status = 503
+    code = "predictor_away"
 
 
 class TokenError(RefusedError):

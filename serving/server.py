@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from grpc import aio  # type: ignore[import-untyped]
-from kserve import ModelServer
+from kserve import Model, ModelServer
 from kserve.model_server import app
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
@@ -21,7 +21,6 @@ from serving.access import Token
 from serving.addresses import Addresses, netloc
 from serving.dataplane import FixedRepository, LineDataPlane
 from serving.grpc_access import TokenInterceptor
-from serving.predictor import LineReader
 from serving.rest import add_v2_route
 
 _MESSAGE_LENGTHS = ("max_send_message_length", "max_receive_message_length")
@@ -60,7 +59,7 @@ class LineServer(ModelServer):  # type: ignore[misc]  # KServe is untyped
         self._announce = announce
         self._token = token
 
-    def start(self, models: list[LineReader]) -> None:
+    def start(self, models: list[Model]) -> None:
         """Serve until SIGTERM or SIGINT; requests in flight are answered before it returns.
 
         Raises:

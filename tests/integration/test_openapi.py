@@ -16,7 +16,11 @@ from schemathesis.schemas import BaseSchema
 from tests.conftest import line_png
 from tests.servers import RunningServer, model_server
 
-IMAGES = [line_png("one"), line_png("another line", seed=2), line_png("low", height=16, seed=3)]
+IMAGES = [
+    line_png("a line", height=64),
+    line_png("another line", height=80, seed=2),
+    line_png("a high one", height=120, seed=3),
+]
 schemathesis.openapi.format("byte", st.sampled_from([base64.b64encode(image).decode() for image in IMAGES]))
 TRIES = settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -43,6 +47,7 @@ OPERATIONS = [
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{model_name}"),
     ("POST", "/v1/models/{model_name}:predict"),
+    ("POST", "/v1/models/pages:predict"),
     ("GET", "/v2"),
     ("GET", "/v2/health/live"),
     ("GET", "/v2/health/ready"),
@@ -50,6 +55,7 @@ OPERATIONS = [
     ("GET", "/v2/models/{model_name}"),
     ("GET", "/v2/models/{model_name}/ready"),
     ("POST", "/v2/models/{model_name}/infer"),
+    ("POST", "/v2/models/pages/infer"),
     ("POST", "/v2/repository/models/{model_name}/load"),
     ("POST", "/v2/repository/models/{model_name}/unload"),
 ]
@@ -73,7 +79,7 @@ def test_what_fits_the_description_is_answered_as_described(api: BaseSchema, met
     run()
 
 
-@pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if "{" in one[1]])
+@pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if one[0] == "POST" or "{" in one[1]])
 def test_what_does_not_fit_it_is_refused_as_described(api: BaseSchema, method: str, path: str) -> None:
     @given(api[path][method].as_strategy(generation_mode=GenerationMode.NEGATIVE))
     @TRIES
@@ -88,6 +94,8 @@ def test_the_description_shows_our_payloads(server: RunningServer) -> None:
     for path, request in (
         ("/v1/models/{model_name}:predict", "V1Request"),
         ("/v2/models/{model_name}/infer", "V2Request"),
+        ("/v1/models/pages:predict", "V1PagesRequest"),
+        ("/v2/models/pages/infer", "V2PagesRequest"),
     ):
         operation: dict[str, Any] = document["paths"][path]["post"]
         content = operation["requestBody"]["content"]["application/json"]

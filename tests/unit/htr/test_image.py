@@ -4,10 +4,13 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from htr.errors import ImageError
-from htr.image import Geometry, decode, line_tensor, paper_and_ink, probe
+from htr.image import Geometry, Grey, decode, grey_percentiles, line_tensor, paper_and_ink, probe
 from tests.conftest import line_png
 
 
@@ -145,3 +148,11 @@ def test_flipped_bytes_never_escape_as_another_error(kind: str) -> None:
 def test_a_damaged_exif_block_does_not_cost_the_image() -> None:
     whole = encoded(grey_line(), "JPEG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x02")
     assert decode(whole).shape == np.asarray(grey_line()).shape
+
+
+@given(
+    npst.arrays(np.uint8, npst.array_shapes(min_dims=2, max_dims=2, max_side=20)),
+    st.lists(st.integers(0, 100), min_size=1, max_size=4),
+)
+def test_percentiles_of_grey_levels_are_numpys_to_the_last_bit(grey: Grey, percents: list[int]) -> None:
+    assert grey_percentiles(grey, percents) == np.percentile(grey, percents).tolist()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from htr.image import MIN_HEIGHT
+from htr.image import MAX_PIXELS, MIN_HEIGHT
 from htr.page_crop import PAPER_PERCENTILE, crop
 from htr.page_geometry import PageLine, iou
 from tests.drawn_pages import DrawnPage, sentence
@@ -70,3 +70,14 @@ def test_a_line_at_the_edge_or_outside_of_the_page_is_cut_out_all_the_same() -> 
 def test_a_line_of_no_height_still_makes_an_image() -> None:
     piece = crop(np.full((100, 100), 180, np.uint8), line((10, 50), (90, 50), (90, 50), (10, 50)))
     assert piece.grey.shape[0] >= MIN_HEIGHT
+
+
+def test_a_line_of_more_pixels_than_a_line_may_have_is_shrunk_and_its_places_are_still_known() -> None:
+    page = np.full((6000, 9000), 200, np.uint8)
+    page[1000:1400, 4000:4400] = 0
+    huge = line((100, 200), (8900, 200), (8900, 2200), (100, 2200))
+    piece = crop(page, huge)
+    assert 0.9 * MAX_PIXELS < piece.grey.size <= MAX_PIXELS
+    (columns,) = np.nonzero((piece.grey < 100).any(axis=0))
+    (x0, _), (x1, _), *_ = piece.place(columns[0], columns[-1] + 1)
+    assert (x0, x1) == pytest.approx((4000, 4400), abs=4)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import htr.page_files
 from htr.errors import ImageError
 from htr.page_files import DEFAULT_DPI, PageFile
 from htr.page_pdf import PdfWriter
@@ -124,19 +123,43 @@ def test_a_page_cut_short_is_told_of_when_it_is_decoded(tmp_path: Path) -> None:
         list(file.pages())
 
 
-def test_a_page_too_large_to_decode_is_refused_before_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(htr.page_files, "MAX_PAGE_PIXELS", 20_000)
+def test_a_page_too_large_to_decode_is_refused_before_it_is(tmp_path: Path) -> None:
     sheet(10, (200, 200)).save(tmp_path / "a.png")
     with pytest.raises(ImageError, match="200 x 200") as refused:
-        PageFile.open(tmp_path / "a.png")
+        PageFile.of_bytes((tmp_path / "a.png").read_bytes(), max_pixels=20_000)
     assert refused.value.reason == "too_large"
     small = sheet(10, (100, 100))
     small.save(tmp_path / "a.tif", save_all=True, append_images=[sheet(10, (300, 300))])
     with pytest.raises(ImageError, match="page 2 has 300 x 300"):
-        list(PageFile.open(tmp_path / "a.tif").pages())
+        list(PageFile.of_bytes((tmp_path / "a.tif").read_bytes(), max_pixels=20_000).pages())
     with PdfWriter(tmp_path / "a.pdf") as pdf:
         pdf.add(sheet(10, (300, 300)), PageReading(width=300, height=300, skew_degrees=0.0, lines=()), dpi=100)
     with pytest.raises(ImageError, match="page 1 is 750 x 750"):
-        list(PageFile.open(tmp_path / "a.pdf").pages())
+        list(PageFile.of_bytes((tmp_path / "a.pdf").read_bytes(), max_pixels=20_000).pages())
+
+
+def test_a_file_of_too_many_pages_is_refused_before_any_is_decoded(tmp_path: Path) -> None:
+    more = [sheet(level) for level in range(40, 90, 10)]
+    sheet(30).save(tmp_path / "a.tif", save_all=True, append_images=more)
+    with PdfWriter(tmp_path / "a.pdf") as pdf:
+        for page in more:
+            pdf.add(page, PageReading(width=80, height=120, skew_degrees=0.0, lines=()), dpi=100)
+    for name, count in (("a.tif", 6), ("a.pdf", 5)):
+        data = (tmp_path / name).read_bytes()
+        assert PageFile.of_bytes(data, max_pages=count).num_pages == count
+        with pytest.raises(ImageError, match=f"more than the {count - 1} pages") as refused:
+            PageFile.of_bytes(data, max_pages=count - 1)
+        assert refused.value.reason == "too_large"
+
+
+def test_pages_say_how_they_lay_in_the_file(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sheet(90).save(tmp_path / "a.jpg", exif=exif)
+    sheet(90).save(tmp_path / "a.gif", save_all=True, append_images=[sheet(40)])
+    sheet(90).save(tmp_path / "a.tif", save_all=True, append_images=[sheet(40)])
+    found = {
+        name: [(page.turned, page.more_frames) for page in PageFile.open(tmp_path / name).pages()]
+        for name in ("a.jpg", "a.gif", "a.tif")
+    }
+    assert found == {"a.jpg": [(True, False)], "a.gif": [(False, True)], "a.tif": [(False, False)] * 2}

@@ -56,11 +56,11 @@ def application(admission: Admission | None = None, token: Token | None = None) 
     async def slow() -> None:
         raise TooSlowError("not answered within 3 s", retry_after_s=9)
 
-    @app.post("/htr:predict")
+    @app.post("/v1/models/htr:predict")
     async def predict(request: Request) -> dict[str, Any]:
         return {"size": len(await request.body())}
 
-    install(app, LIMITS, stamp=stamp, admission=admission or idle(), token=token)
+    install(app, LIMITS, stamp=stamp, admission={"htr": admission or idle()}, token=token)
     return app
 
 
@@ -161,7 +161,10 @@ def test_while_as_many_wait_as_may_a_reading_request_is_429_before_its_body_is_r
         await asyncio.sleep(0)
         transport = httpx.ASGITransport(application(admission))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            answers = await client.post("/htr:predict", content=body()), await client.post("/echo", content=b"{}")
+            answers = (
+                await client.post("/v1/models/htr:predict", content=body()),
+                await client.post("/echo", content=b"{}"),
+            )
         for one in waiting:
             one.cancel()
         return answers
@@ -208,7 +211,7 @@ def test_an_error_after_the_answer_began_is_not_answered_twice() -> None:
         sent.append(message)
 
     async def serve() -> None:
-        guard = Guard(half_answer, limits=LIMITS, stamp=stamp, admission=idle())
+        guard = Guard(half_answer, limits=LIMITS, stamp=stamp, admission={"htr": idle()})
         await guard({"type": "http", "path": "/", "headers": []}, receive, keep)
 
     asyncio.run(serve())
