@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
@@ -14,7 +15,7 @@ from serving.web.reading_tab import ReadingTab
 HERE = Path(__file__).parent
 KEPT_S = 3600
 """Seconds that uploaded files, and what a closed page held, are kept."""
-BRAND = "<h1>Quillflow</h1><p>Handwriting in, text out.</p>"
+BRAND = "<h1>Quillflow</h1> <span>handwriting in, text out</span>"
 FONT = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
 MONO = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
 
@@ -27,16 +28,16 @@ def build(desk: Desk, *, folder: Path, notice: Callable[[], str]) -> gr.Blocks:
         folder: where drawings and files to take away are written.
         notice: says, whenever the page is opened, what is amiss with the server; "" where nothing is.
     """
-    with gr.Blocks(
-        title="Quillflow", analytics_enabled=False, delete_cache=(600, KEPT_S), fill_width=True
-    ) as page:
+    page = gr.Blocks(title="Quillflow", analytics_enabled=False, delete_cache=(600, KEPT_S), fill_width=True)
+    with page:
         session = gr.State(Session(), time_to_live=KEPT_S)
         with gr.Row(elem_id="top"):
             gr.HTML(BRAND, elem_classes="brand")
             author = gr.Textbox(
                 label="Your name",
-                placeholder="goes with your corrections",
+                placeholder="Your name: it goes with your corrections",
                 elem_id="author",
+                container=False,
                 max_length=200,
                 scale=0,
                 min_width=240,
@@ -49,7 +50,9 @@ def build(desk: Desk, *, folder: Path, notice: Callable[[], str]) -> gr.Blocks:
                 queue = QueueTab.build(desk, session)
         reading.wire(author)
         queue.wire(author, tab)
-        page.load(lambda: look.note(notice(), bad=True), None, amiss, api_visibility="private", show_progress="hidden")
+        page.load(
+            lambda: look.note(notice(), bad=True), None, amiss, api_visibility="private", show_progress="hidden"
+        )
         page.load(_name, None, author, api_visibility="private", show_progress="hidden")
     return page
 
@@ -64,7 +67,7 @@ def mount(app: FastAPI, page: gr.Blocks, *, max_bytes: int, admit: Callable[[str
         admit: says whether a name and a token may come in; None where everybody may.
     """
     script = (HERE / "page.js").read_text(encoding="utf-8")
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         app,
         page,
         path="/",
@@ -78,12 +81,21 @@ def mount(app: FastAPI, page: gr.Blocks, *, max_bytes: int, admit: Callable[[str
         ssr_mode=False,
         enable_monitoring=False,
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
-        theme=gr.themes.Base(primary_hue="teal", neutral_hue="stone", font=FONT, font_mono=MONO),
+        theme=_theme(),
         css_paths=[HERE / "page.css"],
         head=f'<script>{script}</script><meta name="viewport" content="width=device-width, initial-scale=1">',
     )
+    return mounted
 
 
-def _name(request: gr.Request) -> str:
-    """Return the name that somebody came in with."""
-    return str(request.username or "")
+def _theme() -> gr.themes.Base:
+    """Return a look without fonts from elsewhere, its chief button dark enough for white letters."""
+    theme = gr.themes.Base(primary_hue="teal", neutral_hue="stone", font=FONT, font_mono=MONO)
+    return theme.set(
+        button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800"
+    )
+
+
+def _name(request: gr.Request) -> Any:
+    """Return the name that somebody came in with; without one, what was typed stays."""
+    return request.username or gr.skip()

@@ -1,4 +1,4 @@
-"""What a person at the page does: read a file, look at a line, correct it, go on to the next one. No browser here."""
+"""What a person at the page does, without a browser: read a file, look at a line, correct it, go on to the next."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ MAX_HISTORY = 50
 class Session:
     """What belongs to one open page; gone when it is closed."""
 
-    work: Work = Work()
+    work: Work = field(default_factory=Work)
     own: tuple[SeenLine, ...] = ()
     """Lines read here that nobody has corrected."""
     turns: tuple[Turn, ...] = ()

@@ -1,7 +1,6 @@
 """Readings in, files to take away out: what was corrected stands in them as it was corrected."""
 
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,6 +51,6 @@ def write_download(
 def _write_pdf(work: Work, path: Path) -> None:
     if work.source is None or not work.source.is_file():
         raise ImageError("unreadable", "its picture is no longer kept here; drop it again for a PDF")
-    with PdfWriter(path) as writer, closing(PageFile.open(work.source).pages()) as pages:
-        for sheet, page in enumerate(pages):
+    with PdfWriter(path) as writer:
+        for sheet, page in enumerate(PageFile.open(work.source).pages()):
             writer.add(page.image, work.page_reading(sheet), dpi=page.dpi)

@@ -45,16 +45,17 @@ class Editor:
             onward: what the button to the next line is called.
         """
         with gr.Column(elem_classes="editor"):
-            crop = gr.HTML()
+            crop = gr.HTML(elem_classes="picture")
             text = gr.Textbox(
                 label="What the line says",
                 lines=1,
                 max_lines=1,
                 max_length=2000,
+                container=False,
                 elem_classes="said",
                 html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
             )
-            others = gr.HTML(js_on_load=None)
+            others = gr.HTML(js_on_load=None, elem_classes="choices")
             with gr.Row(elem_classes="ways"):
                 back = gr.Button("↑ Back", elem_classes="back", size="md", min_width=80)
                 send = gr.Button("Send ⏎", elem_classes="send", size="md", variant="primary", min_width=120)

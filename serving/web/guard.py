@@ -3,7 +3,6 @@
 Gradio by itself asks fonts and scripts from other hosts; the browser is told here to ask nobody but this one.
 """
 
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,7 +11,8 @@ from serving.access import is_foreign, is_loopback
 
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'; base-uri 'self'; object-src 'none'"
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'; base-uri 'self'; "
+    "object-src 'none'"
 )
 """Gradio compiles its templates in the browser, hence unsafe-eval."""
 HEADERS = {
@@ -29,7 +29,7 @@ class Guard:
     Args:
         app: what it stands before.
         max_bytes: of one request's body.
-        loopback_only: refuse requests for any other host's name, as a page that was led here by a false name sends.
+        loopback_only: refuse requests by any other name, as a page sends that was led here by a false one.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, loopback_only: bool) -> None:

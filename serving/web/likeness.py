@@ -12,9 +12,9 @@ SIZE = NUM_DIRECTIONS * NUM_BANDS + 4
 def likeness(image: bytes, text: str) -> npt.NDArray[np.float64]:
     """Return how a line looks and how much stands on it, shape (SIZE,).
 
-    Directions of strokes are counted in the upper, middle and lower third, weighted by steepness (Dalal and Triggs
-    2005, "Histograms of oriented gradients"): they tell slant, roundness and how much of the line is ascenders. Beside
-    them stand shape, ink, contrast and number of characters.
+    Directions of strokes are counted in the upper, middle and lower third, weighted by steepness (Dalal and
+    Triggs 2005, "Histograms of oriented gradients"): they tell slant, roundness and how much of the line is
+    ascenders. Beside them stand shape, ink, contrast and number of characters.
 
     Raises:
         ImageError: it cannot be decoded.

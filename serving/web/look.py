@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from itertools import groupby
 
 from serving.web.reading import PAGE, Letter, SeenLine, Sheet, Work
@@ -84,8 +85,8 @@ def other_readings(line: SeenLine | None) -> str:
     if line is None or not line.others:
         return ""
     buttons = "".join(
-        f'<button type="button" class="other" data-text="{escaped(text)}" dir="auto">{escaped(text) or "(empty)"}'
-        "</button>"
+        f'<button type="button" class="other" data-text="{escaped(text)}" dir="auto">'
+        f"{_against(line.text, text) or '(empty)'}</button>"
         for text in dict.fromkeys((line.text, *line.others))
     )
     return f'<div class="others" role="group" aria-label="What the line may say">{buttons}</div>'
@@ -103,6 +104,15 @@ def data_uri(image: bytes) -> str:
     """Return an image as an address that needs no request."""
     kind = "png" if image.startswith(b"\x89PNG") else "jpeg" if image.startswith(b"\xff\xd8") else "webp"
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def _against(reading: str, other: str) -> str:
+    """Return another reading with what differs from the first one in bold."""
+    parts: list[str] = []
+    for what, _, _, start, end in SequenceMatcher(None, reading, other, autojunk=False).get_opcodes():
+        part = escaped(other[start:end])
+        parts.append(part if what == "equal" else f"<b>{part}</b>" if part else "<b>&#8203;</b>")
+    return "".join(parts)
 
 
 def _doubt(letter: Letter) -> tuple[str, str] | None:

@@ -83,8 +83,9 @@ window.quillflow = (() => {
         const [a, b] = [outline.getBoundingClientRect(), sheet.getBoundingClientRect()];
         if (a.top < b.top || a.bottom > b.bottom) sheet.scrollTop += a.top - b.top - sheet.clientHeight / 2;
       }
-      if (wantsField && !coarse()) {
-        const box = field(list.closest('.desk').querySelector('.editor'));
+      const editor = list.closest('.desk').querySelector('.editor'), box = field(editor);
+      if (wantsField && coarse()) editor.scrollIntoView({block: 'start', behavior: 'smooth'});   // no keyboard over it
+      else if (wantsField) {
         box.focus();
         box.setSelectionRange(box.value.length, box.value.length);
       }

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htr.choosing import Why, choose
-from serving.web.likeness import likeness
+from serving.web.likeness import SIZE, likeness
 from serving.web.reading import SeenLine
 
 ROUND = 50
@@ -94,7 +94,7 @@ class Queue:
         keys = [key for key in self._lines if self._busy_until.get(key, now) <= now]
         chosen = choose(
             [self._lines[key].confidence for key in keys],
-            np.array([self._vectors[key] for key in keys]).reshape(len(keys), -1),
+            np.array([self._vectors[key] for key in keys]).reshape(len(keys), SIZE),
             count=ROUND,
             control_share=self.control_share,
             seed=self.seed,

@@ -1,5 +1,6 @@
 """A file or a drawing in, what the server read on it out."""
 
+import base64
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from htr.errors import ImageError
 from htr.image import MAX_PIXELS
 from htr.page_geometry import PageLine
 from htr.page_reading import Word
-from serving.client import Client, LineRead
+from serving.client import CharacterRead, Client, LineRead
 from serving.web.picture import Picture, open_pictures, trimmed
 from serving.web.reading import LINE, PAGE, SeenLine, Sheet, Work, letters_of
 
@@ -43,7 +44,9 @@ class Reader:
         first = pictures[0]
         may_be_line = len(pictures) == 1 and not data.startswith(b"%PDF")
         if kind == LINE and not may_be_line:
-            raise ImageError("unsupported", "a PDF or a file of several pages is no single line; read it as a page")
+            raise ImageError(
+                "unsupported", "a PDF or a file of several pages is no single line; read it as a page"
+            )
         if kind == LINE or (kind == AUTOMATIC and may_be_line and first.is_wide):
             return _work(path, [self._line(data, first, name=path.name)])
         sheets = self._pages(data, pictures, name=path.name)
@@ -77,14 +80,29 @@ class Reader:
         return _sheet(LINE, picture, (line,))
 
     def _pages(self, data: bytes, pictures: list[Picture], *, name: str) -> list[Sheet]:
-        read = self.client.read_page(data, crops=True, characters=True, alternatives=NUM_OTHERS)
+        answer = self.client.read_page(data, crops=True, characters=True, alternatives=NUM_OTHERS)
+        (read,) = answer["predictions"]
         sheets = []
-        for picture, page in zip(pictures, read.pages, strict=True):
-            lines = tuple(
-                _seen(one.read, one.line, one.words, page=page_name(data, name, picture.number))
-                for one in page.lines
-            )
-            sheets.append(_sheet(PAGE, picture, lines, page.skew_degrees))
+        for picture, page in zip(pictures, read["pages"], strict=True):
+            lines = []
+            for one in page["lines"]:
+                seen = LineRead(
+                    image=base64.b64decode(one["crop"]["b64"]),
+                    text=one["text"],
+                    confidence=one["confidence"],
+                    position=one["position"],
+                    characters=tuple(CharacterRead(**each) for each in one["characters"]),
+                    alternatives=tuple(each["text"] for each in one["alternatives"]),
+                    **{name: str(answer[name]) for name in ("model_version", "bundle_digest", "request_id")},
+                )
+                line = PageLine(
+                    polygon=tuple(map(tuple, one["polygon"])),
+                    baseline=tuple(map(tuple, one["baseline"])),
+                    region=one["region"],
+                )
+                words = tuple(Word(text=w["text"], polygon=tuple(map(tuple, w["polygon"]))) for w in one["words"])
+                lines.append(_seen(seen, line, words, page=page_name(data, name, picture.number)))
+            sheets.append(_sheet(PAGE, picture, tuple(lines), page["skew_degrees"]))
         return sheets
 
 

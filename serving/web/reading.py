@@ -114,15 +114,13 @@ class Work:
         return self.sent.get((sheet, line), self.sheets[sheet].lines[line].text)
 
     def page_reading(self, sheet: int) -> PageReading:
-        """Return a sheet with what was sent in the place of what was read, for the files that can be downloaded."""
+        """Return a sheet with what was sent in the place of what was read, for files to take away."""
         page = self.sheets[sheet]
         return PageReading(
             width=page.width,
             height=page.height,
             skew_degrees=page.skew_degrees,
-            lines=tuple(
-                _corrected(line, self.sent.get((sheet, place))) for place, line in enumerate(page.lines)
-            ),
+            lines=tuple(_corrected(line, self.sent.get((sheet, place))) for place, line in enumerate(page.lines)),
         )
 
 
@@ -149,9 +147,7 @@ def _corrected(line: SeenLine, sent: str | None) -> LineReading:
         return LineReading(line=line.line, text=line.text, confidence=line.confidence, words=line.words)
     words = sent.split(" ") if sent else []
     if len(words) == len(line.words):  # the same words, other letters: they stand where they stood
-        placed = tuple(
-            Word(text=word, polygon=old.polygon) for word, old in zip(words, line.words, strict=True)
-        )
+        placed = tuple(Word(text=word, polygon=old.polygon) for word, old in zip(words, line.words, strict=True))
     else:
         placed = (Word(text=sent, polygon=line.line.polygon),) if sent else ()
     return LineReading(line=line.line, text=sent, confidence=1.0, words=placed)

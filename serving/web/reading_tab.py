@@ -16,6 +16,12 @@ from serving.web.reader import AUTOMATIC
 from serving.web.reading import LINE, PAGE
 
 HERE = Path(__file__).parent
+DROP_HINT = '<p class="hint">Drop a page or a line here, or click: PNG, JPEG, TIFF, WebP or PDF.</p>'
+WRITE_HINT = '<p class="hint">Or write a line, with mouse, pen or finger.</p>'
+LEGEND = (
+    '<p class="hint legend"><span class="sure">surely right</span><span class="fair">look at it</span>'
+    '<span class="weak">doubtful</span> Click a line to correct it.</p>'
+)
 KINDS = [("Choose by itself", AUTOMATIC), ("A page", PAGE), ("One line", LINE)]
 FILE_TYPES = ["image", ".pdf", ".tif", ".tiff"]
 LABELS = {"text": "Text", "alto": "ALTO", "page": "PAGE", "pdf": "PDF"}
@@ -31,7 +37,8 @@ element.addEventListener('click', event => {
 """
 _CANVAS = """
 <div class="drawing"><canvas width="1200" height="260" aria-label="Field to write a line in"></canvas>
-<div class="pens"><button type="button" data-do="undo">Undo</button><button type="button" data-do="clear">Clear</button>
+<div class="pens"><button type="button" data-do="undo">Undo</button>
+<button type="button" data-do="clear">Clear</button>
 <button type="button" data-do="read" class="read-it">Read what I wrote</button></div></div>
 """
 
@@ -66,16 +73,20 @@ class ReadingTab:
         with gr.Accordion("A page or a line of handwriting", open=True, elem_id="intake") as intake:
             with gr.Row(elem_classes="intakes"):
                 with gr.Column(min_width=280):
-                    file = gr.File(label="Drop a file here", file_types=FILE_TYPES, type="filepath", height=170)
+                    gr.HTML(DROP_HINT)
+                    file = gr.File(label="Page or line", file_types=FILE_TYPES, height=150, elem_id="file")
                     photo = gr.UploadButton("Photograph", file_types=["image"], elem_classes="photo")
                 with gr.Column(min_width=280):
+                    gr.HTML(WRITE_HINT)
                     drawing = gr.HTML(_CANVAS, js_on_load=(HERE / "drawing.js").read_text(encoding="utf-8"))
             kind = gr.Radio(KINDS, value=AUTOMATIC, label="What is it?", elem_id="kind")
         trouble = gr.HTML(elem_id="trouble", elem_classes="notes")
         with gr.Column(visible=False, elem_id="result") as result:
             pages = gr.Radio([], label="Page", visible=False, elem_id="pages")
             with gr.Row(elem_classes="desk"):
-                view = gr.HTML(js_on_load=_CLICKED, elem_id="view")
+                with gr.Column(elem_classes="left", min_width=300):
+                    view = gr.HTML(js_on_load=_CLICKED, elem_id="view")
+                    gr.HTML(LEGEND)
                 with gr.Column(elem_classes="work", min_width=300):
                     editor = Editor.build(onward="Next ↓")
                     lines = gr.HTML(js_on_load=_CLICKED + "watch('value', () => quillflow.listed(element));")
@@ -85,7 +96,7 @@ class ReadingTab:
                         }
                     gr.HTML(SHORTCUTS)
             parcel = gr.DownloadButton(visible="hidden", elem_id="parcel")
-        tab = cls(
+        return cls(
             desk=desk,
             folder=folder,
             session=session,
@@ -103,7 +114,6 @@ class ReadingTab:
             parcel=parcel,
             trouble=trouble,
         )
-        return tab
 
     def wire(self, author: gr.Textbox) -> None:
         """Connect the parts with what they do."""
@@ -138,8 +148,8 @@ class ReadingTab:
         self.pages.input(safely(self.trouble, self._turn), [self.session, self.pages], everything, **PRIVATE)
         change = [self.session, self.lines, *self.editor.parts()]
         note = self.editor.note
-        for source in (self.view, self.lines):
-            source.chosen(safely(note, self._choose), [self.session], change, **PRIVATE)
+        for shown in (self.view, self.lines):
+            shown.chosen(safely(note, self._choose), [self.session], change, **PRIVATE)
         self.editor.back.click(safely(note, self._back), [self.session], change, **PRIVATE)
         self.editor.onward.click(safely(note, self._onward), [self.session], change, **PRIVATE)
         for sending in (self.editor.send.click, self.editor.text.submit):
@@ -150,9 +160,9 @@ class ReadingTab:
                 **PRIVATE,
             )
         for wanted, button in self.downloads.items():
-            button.click(
-                safely(note, self._writer(wanted)), [self.session], [self.parcel, note], **PRIVATE
-            ).then(None, js="() => quillflow.fetch()", **PRIVATE)
+            button.click(safely(note, self._writer(wanted)), [self.session], [self.parcel, note], **PRIVATE).then(
+                None, js="() => quillflow.fetch()", **PRIVATE
+            )
 
     def _file(self, session: Session, path: str, kind: str) -> Updates:
         return self._laid_out(self.desk.read_file(session, Path(path), kind=kind))
