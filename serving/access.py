@@ -31,25 +31,38 @@ class Token:
         right = hmac.compare_digest(sent.strip().encode("utf-8", "replace"), self._secret)
         return right and scheme.lower() == "bearer"
 
-    def reveal(self) -> str:
-        """Return the secret, for a client that has to send it."""
-        return self._secret.decode()
+    @property
+    def authorization(self) -> str:
+        """The header's value that sends it."""
+        return f"Bearer {self._secret.decode()}"
 
     def __repr__(self) -> str:
         return "Token(...)"
 
 
-def find_token(file: Path | None, environment: Mapping[str, str] = os.environ) -> Token | None:
-    """Return the token that the server wants, from a file or else from QUILLFLOW_TOKEN; None where there is none.
+def find_token(
+    file: Path | None,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    flag: str = "--token-file",
+    variable: str = TOKEN_VARIABLE,
+) -> Token | None:
+    """Return a token from a file or else from the environment; None where there is none.
+
+    Args:
+        file: holds it, or None.
+        environment: may hold it.
+        flag: what named the file.
+        variable: what it is called in the environment.
 
     Raises:
         SettingsError: the file cannot be read, or the token is too short or holds spaces.
     """
-    if file is None and TOKEN_VARIABLE not in environment:
+    if file is None and variable not in environment:
         return None
-    where = f"--token-file {file}" if file is not None else TOKEN_VARIABLE
+    where = f"{flag} {file}" if file is not None else variable
     try:
-        text = file.read_text(encoding="utf-8") if file is not None else environment[TOKEN_VARIABLE]
+        text = file.read_text(encoding="utf-8") if file is not None else environment[variable]
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{where}: cannot be read; give a text file that holds the token") from error
     secret = text.strip()

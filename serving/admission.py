@@ -122,6 +122,9 @@ class Admission:
             more = True
             while more:
                 check()
+                for helper in [one for one in helpers if one.done()]:
+                    helpers.remove(helper)
+                    helper.result()
                 if len(todo) > 1 and self._num_pending + self._num_helping < self._num_threads - 1:
                     self._count_helpers(1)
                     helpers.append(self._pool.submit(help_out))

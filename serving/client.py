@@ -1,97 +1,38 @@
-"""A client for programs: line images in, readings out, and corrections of them back to the server.
+"""A client for programs: images of lines and pages in, readings out, and corrections of them back to the server.
 
-It needs Python's standard library and `htr.errors`. Errors, all of them `htr.errors.ServiceError`:
-
-    UnreachableError    nobody answered in time, or the server says that it cannot now: send it again later
-    RefusedError        the server understood and said no; ``status`` and the message say why
-    |-- ConflictError   a correction's id stands for another correction
-    `-- TooLargeError   over one of the server's limits
-    StrangeAnswerError  what answered is no such server
+It needs Python's standard library and `htr.errors`. Its errors are drawn in `serving.client_wire`, what it returns
+in `serving.client_readings`.
 """
 
 import base64
-import http.client
-import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from htr.errors import ServiceError, SettingsError
+from serving.client_readings import FileRead, LineRead, PageLineRead, PageRead, file_read, lines_read
+from serving.client_wire import (
+    ConflictError,
+    RefusedError,
+    StrangeAnswerError,
+    TooLargeError,
+    UnreachableError,
+    Wire,
+)
 
-_NO_ANSWER = (http.client.RemoteDisconnected, http.client.IncompleteRead, http.client.ResponseNotReady)
-TRIES = 3
-"""Times that what nobody answered is sent: a correction is stored once, however often it comes."""
-
-
-class UnreachableError(ServiceError):
-    """Nobody answered in time, or the server says that it cannot now.
-
-    Attributes:
-        after_s: seconds that the server asks to wait.
-    """
-
-    def __init__(self, reason: str, after_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.after_s = after_s
-
-
-class StrangeAnswerError(ServiceError):
-    """What answered is not the server that this client knows."""
-
-
-class RefusedError(ServiceError):
-    """The server understood and said no.
-
-    Attributes:
-        status: HTTP status.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-class ConflictError(RefusedError):
-    """A correction's id stands for another correction."""
-
-
-class TooLargeError(RefusedError):
-    """Over one of the server's limits."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CharacterRead:
-    """One code point of a reading."""
-
-    character: str
-    left: float
-    """Pixels of the line's image."""
-    right: float
-    confidence: float
-    """The network's own, 0..1; not calibrated."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LineRead:
-    """What the server read on one line, and which model it was: what a correction of it needs to say."""
-
-    image: bytes
-    text: str
-    confidence: float
-    """Calibrated probability that the whole line is right, 0..1."""
-    model_version: str
-    bundle_digest: str
-    request_id: str
-    position: int
-    """Place among the request's images, from 0."""
-    characters: tuple[CharacterRead, ...] = ()
-    """Of the text, where they were asked for."""
-    alternatives: tuple[str, ...] = ()
-    """What the line may say, the reading first, where it was asked for."""
+__all__ = [
+    "Client",
+    "ConflictError",
+    "FileRead",
+    "LineRead",
+    "PageLineRead",
+    "PageRead",
+    "RefusedError",
+    "StrangeAnswerError",
+    "TooLargeError",
+    "UnreachableError",
+]
 
 
 class Client:
@@ -99,7 +40,8 @@ class Client:
 
     Args:
         url: ``http://host:port`` or ``https://host:port``, with a path before ``/v1`` if there is one.
-        model: its name in the endpoints.
+        model: name of the one that reads lines.
+        pages_model: name of the one that reads pages.
         timeout_s: longest that a connection may stay silent.
         token: sent with every request where the server, or what stands before it, wants one.
         wait: waits some seconds before the next try.
@@ -113,54 +55,64 @@ class Client:
         url: str,
         *,
         model: str = "htr",
+        pages_model: str = "pages",
         timeout_s: float = 30.0,
         token: str = "",
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SettingsError(f"{url!r}: expected http://host:port or https://host:port")
-        self._connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._host, self._port, self._base = parts.hostname, parts.port, parts.path.rstrip("/")
+        self._wire = Wire(url, timeout_s=timeout_s, token=token, wait=wait)
         self._model = model
-        self._timeout_s = timeout_s
-        self._headers = {"Content-Type": "application/json"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._wait = wait
+        self._pages_model = pages_model
 
-    def read(
-        self, images: Sequence[bytes], *, characters: bool = False, alternatives: int = 0
-    ) -> list[LineRead]:
+    def read(self, images: Sequence[bytes], *, characters: bool = False, alternatives: int = 0) -> list[LineRead]:
         """Return what the server reads on some encoded line images, in their order.
 
         Args:
             images: each of one line.
-            characters: ask where each character stands, and how sure the network was of it.
-            alternatives: ask for so many texts at most that each line may hold.
+            characters: say where each character stands, and how sure the network was of it.
+            alternatives: how many texts a line at most, the reading included; 0 is none.
 
         Raises:
-            ServiceError: as the top of this file shows.
+            ServiceError: as the top of `serving.client_wire` shows.
         """
-        instances = [{"image": {"b64": _b64(image)}} for image in images]
-        sent = {"instances": instances, "parameters": {"characters": characters, "alternatives": alternatives}}
-        answer = self._call("POST", f"/v1/models/{self._model}:predict", sent)
+        sent = {
+            "instances": [{"image": {"b64": _b64(image)}} for image in images],
+            "parameters": {"characters": characters, "alternatives": alternatives},
+        }
+        answer = self._wire.call("POST", f"/v1/models/{self._model}:predict", sent)
         try:
-            stamp = {name: str(answer[name]) for name in ("model_version", "bundle_digest", "request_id")}
-            return [
-                LineRead(
-                    image=image,
-                    text=one["text"],
-                    confidence=one["confidence"],
-                    position=position,
-                    characters=tuple(CharacterRead(**each) for each in one.get("characters", ())),
-                    alternatives=tuple(each["text"] for each in one.get("alternatives", ())),
-                    **stamp,
-                )
-                for position, (image, one) in enumerate(zip(images, answer["predictions"], strict=True))
-            ]
+            return lines_read(images, answer)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._strange(f"an answer without {error}") from error
+            raise self._wire.strange(f"an answer without {error}") from error
+
+    def read_page(
+        self,
+        image: bytes,
+        *,
+        formats: Sequence[str] = (),
+        crops: bool = False,
+        characters: bool = False,
+        alternatives: int = 0,
+    ) -> FileRead:
+        """Return what the server reads in a file of pages.
+
+        Args:
+            image: PNG, JPEG, WebP, BMP or GIF of one page; TIFF or PDF of several.
+            formats: files to be made of it: some of text, alto, page, pdf, overlay.
+            crops: give each line's image, which `correct` sends back.
+            characters: say where each character stands on it.
+            alternatives: how many texts a line at most, the reading included; 0 is none.
+
+        Raises:
+            ServiceError: as the top of `serving.client_wire` shows.
+        """
+        wanted = {"formats": list(formats), "crops": crops, "characters": characters, "alternatives": alternatives}
+        sent = {"instances": [{"image": {"b64": _b64(image)}}], "parameters": wanted}
+        answer = self._wire.call("POST", f"/v1/models/{self._pages_model}:predict", sent)
+        try:
+            return file_read(answer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._wire.strange(f"an answer without {error}") from error
 
     def correct(
         self,
@@ -178,7 +130,7 @@ class Client:
         """Send what a line really says; when this returns, the server has it on disk.
 
         Args:
-            seen: what was read.
+            seen: what was read; a line of a page must have been read with ``crops``.
             text: what it says; the same text where the reading was right.
             author: who says so.
             correction_id: sent again under the same id it is stored once; by default a new UUID.
@@ -192,8 +144,11 @@ class Client:
             The correction's id.
 
         Raises:
-            ServiceError: as the top of this file shows.
+            ServiceError: as the top of `serving.client_wire` shows.
+            ValueError: its image is not known.
         """
+        if not seen.image:
+            raise ValueError("the line has no image; read its page with crops=True")
         sent = {
             "id": correction_id or str(uuid.uuid4()),
             "author": author,
@@ -204,74 +159,30 @@ class Client:
             **{name: getattr(seen, name) for name in ("model_version", "bundle_digest", "request_id", "position")},
             **{"line": line, "page": page, "writer": writer, "language": language},
         }
-        self._call("POST", "/v1/corrections", sent)
+        self._wire.call("POST", "/v1/corrections", sent)
         return str(sent["id"])
 
     def withdraw(self, correction_id: str, *, author: str, reason: str = "") -> None:
         """Say that a correction is not to be learnt from.
 
         Raises:
-            ServiceError: as the top of this file shows.
+            ServiceError: as the top of `serving.client_wire` shows.
         """
-        self._call("POST", "/v1/corrections/withdraw", {"id": correction_id, "author": author, "reason": reason})
+        self._wire.call(
+            "POST", "/v1/corrections/withdraw", {"id": correction_id, "author": author, "reason": reason}
+        )
 
     def corrections(self, *, start: int = 0, limit: int = 100) -> tuple[list[dict[str, Any]], int]:
         """Return stored corrections without their images, oldest first, and how many there are in all.
 
         Raises:
-            ServiceError: as the top of this file shows.
+            ServiceError: as the top of `serving.client_wire` shows.
         """
-        answer = self._call("GET", "/v1/corrections?" + urlencode({"start": start, "limit": limit}))
+        answer = self._wire.call("GET", "/v1/corrections?" + urlencode({"start": start, "limit": limit}))
         try:
             return list(answer["corrections"]), int(answer["count"])
         except (KeyError, TypeError, ValueError) as error:
-            raise self._strange(f"an answer without {error}") from error
-
-    def _call(self, method: str, path: str, payload: object = None) -> Any:
-        """Send a request, again where nobody answered, and return the answer's JSON."""
-        body = None if payload is None else json.dumps(payload).encode()
-        for tries_left in reversed(range(TRIES)):
-            try:
-                return self._once(method, path, body)
-            except UnreachableError as error:
-                if not tries_left:
-                    raise
-                self._wait(max(error.after_s, 0.5 * (TRIES - tries_left)))
-        raise AssertionError("unreachable")
-
-    def _once(self, method: str, path: str, body: bytes | None) -> Any:
-        connection = self._connect(self._host, self._port, timeout=self._timeout_s)
-        try:
-            with suppress(
-                BrokenPipeError, ConnectionResetError
-            ):  # refused before all was sent: the answer says why
-                connection.request(method, self._base + path, body, self._headers)
-            answer = connection.getresponse()
-            status, content, after = answer.status, answer.read(), answer.headers.get("Retry-After", "")
-        except _NO_ANSWER as error:
-            raise UnreachableError(f"{self._where()}: no answer ({error!r}); send it again later") from error
-        except http.client.HTTPException as error:
-            raise self._strange(repr(error)) from error
-        except OSError as error:
-            raise UnreachableError(f"{self._where()}: cannot be reached ({error}); is it running?") from error
-        finally:
-            connection.close()
-        try:
-            parsed = json.loads(content)
-        except ValueError as error:
-            raise self._strange(f"status {status} without JSON") from error
-        if status < 300:
-            return parsed
-        reason = str(parsed.get("error", parsed)) if isinstance(parsed, dict) else str(parsed)
-        if status in {429, 503}:
-            raise UnreachableError(f"{self._where()}: {reason}", float(after) if after.isdecimal() else 0.0)
-        raise {409: ConflictError, 413: TooLargeError}.get(status, RefusedError)(status, reason)
-
-    def _strange(self, found: str) -> StrangeAnswerError:
-        return StrangeAnswerError(f"{self._where()}: answered with {found}; check the URL and the model's name")
-
-    def _where(self) -> str:
-        return f"{self._host}:{self._port or ''}"
+            raise self._wire.strange(f"an answer without {error}") from error
 
 
 def _b64(image: bytes) -> str:

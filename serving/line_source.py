@@ -4,7 +4,7 @@ Both say of a line what the line route's V1 answer says of its crop, so that wha
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +23,10 @@ from serving.wanted import Wanted
 T = TypeVar("T")
 Prediction = dict[str, Any]
 """What a V1 answer says about one line image, characters included."""
+
+
+class ModelSwappedError(Exception):
+    """The lines of one request would be read by two models; it is to be begun anew."""
 
 
 class Lines(Protocol):
@@ -105,7 +109,7 @@ class LocalLines:
         self, served: Served, request_id: str, wanted: Wanted, *, admission: Admission, log: PredictionLog | None
     ) -> None:
         self._served = served
-        self._wanted = wanted
+        self._wanted = replace(wanted, characters=True)  # the words are placed by them
         self._admission = admission
         self._log = log
         self._outcomes: list[Observation] = []
@@ -128,7 +132,9 @@ class LocalLines:
         def work(line: PageLine) -> _Read:
             piece = cut(line)
             (observed,) = self._served.recogniser.observe_decoded(
-                [Decoded(grey=piece.grey)], characters=True, alternatives=self._wanted.alternatives
+                [Decoded(grey=piece.grey)],
+                characters=self._wanted.characters,
+                alternatives=self._wanted.alternatives,
             )
             return _Read(observed, finish(line, piece, prediction(observed, self._wanted)))
 

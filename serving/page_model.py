@@ -24,7 +24,7 @@ logger = logging.getLogger("serving")
 DEFAULT_NAME = "pages"
 OFF = "off"
 _NEEDED = ("cv2", "pypdfium2")
-_HOW = "pip install 'quillflow[pages]'"
+HOW = "pip install 'quillflow[pages]'"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +51,8 @@ def pages_name(options: argparse.Namespace) -> str:
     if can_read_pages():
         return name
     if options.pages:
-        raise SettingsError(f"--pages {name}: reading pages needs the extra: {_HOW}")
-    logger.warning("lines are read and pages are not: that needs the extra: %s", _HOW)
+        raise SettingsError(f"--pages {name}: reading pages needs the extra: {HOW}")
+    logger.warning("lines are read and pages are not: that needs the extra: %s", HOW)
     return ""
 
 

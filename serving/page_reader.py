@@ -6,6 +6,7 @@ Pages have threads of their own, so that a long document does not keep requests 
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -18,13 +19,14 @@ from htr.errors import ImageError
 from htr.page_files import PageFile
 from serving.admission import Admission, Check
 from serving.limits import Limits
-from serving.line_source import Lines, LineSource
+from serving.line_source import Lines, LineSource, ModelSwappedError
 from serving.page_answers import read_file
 from serving.page_wanted import OUTPUT, PageWanted
 from serving.protocol import INPUT_NAME, Sent, images_from_v1, images_from_v2, shown
 from serving.refusals import (
     ImageRefusedError,
     NotOfferedError,
+    PredictorAwayError,
     ReadingFailedError,
     RefusedError,
     RequestError,
@@ -36,6 +38,8 @@ from serving.stamp import choose_request_id
 logger = logging.getLogger(__name__)
 
 Headers = dict[str, str]
+TRIES = 2
+"""Times that a request is begun where the model is swapped while its lines are read."""
 Opened = PageFile | ImageRefusedError
 
 
@@ -148,6 +152,14 @@ class PageReader(Model):  # type: ignore[misc]  # KServe is untyped
         self, sent: Sequence[Sent], wanted: PageWanted, request_id: str, check: Check
     ) -> tuple[list[dict[str, Any]], Lines]:
         opened = self._open(sent, partial=wanted.lines.partial)
+        for _ in range(TRIES):
+            with suppress(ModelSwappedError):
+                return self._read_all(opened, wanted, request_id, check)
+        raise PredictorAwayError("the model is being swapped again and again; try again later", retry_after_s=1)
+
+    def _read_all(
+        self, opened: Sequence[Opened], wanted: PageWanted, request_id: str, check: Check
+    ) -> tuple[list[dict[str, Any]], Lines]:
         lines = self._source.open(request_id, wanted.lines)
         answers: list[dict[str, Any]] = []
         for at, file in enumerate(opened):

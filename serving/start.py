@@ -89,8 +89,8 @@ def serve_models(
     limits: Limits,
     stamp: Callable[[str], Stamp],
     token: Token | None,
-    prepare: "Callable[[FastAPI], None]",
     describe: "Callable[[FastAPI], dict[str, Any]]",
+    prepare: "Callable[[FastAPI], None]" = lambda _: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -101,8 +101,8 @@ def serve_models(
         limits: what is refused.
         stamp: says for a request's id where an answer comes from.
         token: what clients must send, or None.
-        prepare: adds routes of its own to the application.
-        describe: makes its OpenAPI document.
+        describe: makes the application's OpenAPI document.
+        prepare: adds routes to it.
 
     Raises:
         ServiceError: a port cannot be bound.

@@ -51,8 +51,9 @@ def _serve(options: argparse.Namespace, closing: ExitStack) -> None:
     client = Client(
         options.server,
         model=options.model_name,
+        pages_model=options.pages_name,
         timeout_s=options.timeout_s,
-        token=for_server.reveal() if for_server else "",
+        token=for_server.authorization.partition(" ")[2] if for_server else "",
     )
     kept = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="quillflow-web-")))
     os.environ["GRADIO_TEMP_DIR"] = str(kept / "files")  # read when Gradio is imported
@@ -90,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="the model server; corrections go there too, if it takes them (default: %(default)s)",
     )
-    parser.add_argument("--model_name", default="htr", help="its model's name (default: %(default)s)")
+    parser.add_argument("--model_name", default="htr", help="its model of lines (default: %(default)s)")
+    parser.add_argument("--pages", dest="pages_name", default="pages", help="its model of pages (default: pages)")
     parser.add_argument("--timeout-s", type=_seconds, default=60.0, help="longest wait for it (default: 60)")
     parser.add_argument(
         "--queue", type=Path, metavar="DIR", help="a folder of pages or lines to be looked at (default: none)"

@@ -1,4 +1,4 @@
-"""What a person at the page does, without a browser: read a file, look at a line, correct it, go on to the next."""
+"""What a person at the page does, without a browser: read a file, look at a line, correct it, go on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

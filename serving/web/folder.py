@@ -28,8 +28,8 @@ _AT_ONCE = 1000
 class Folder:
     """Reads the pages and lines of a folder by the server, one after another, into a queue.
 
-    The seed draws their order from their names, so that what does not fit is no different from what does. Lines that
-    were corrected already, by their image, are left out.
+    The seed draws their order from their names, so that what does not fit is no different from what does. Lines
+    that were corrected already, by their image, are left out.
 
     Args:
         path: the folder; what lies in folders of it belongs to it.

@@ -1,6 +1,5 @@
 """A file or a drawing in, what the server read on it out."""
 
-import base64
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from htr.errors import ImageError
 from htr.image import MAX_PIXELS
 from htr.page_geometry import PageLine
 from htr.page_reading import Word
-from serving.client import CharacterRead, Client, LineRead
+from serving.client import Client, LineRead
 from serving.web.picture import Picture, open_pictures, trimmed
 from serving.web.reading import LINE, PAGE, SeenLine, Sheet, Work, letters_of
 
@@ -80,29 +79,20 @@ class Reader:
         return _sheet(LINE, picture, (line,))
 
     def _pages(self, data: bytes, pictures: list[Picture], *, name: str) -> list[Sheet]:
-        answer = self.client.read_page(data, crops=True, characters=True, alternatives=NUM_OTHERS)
-        (read,) = answer["predictions"]
+        read = self.client.read_page(data, crops=True, characters=True, alternatives=NUM_OTHERS)
         sheets = []
-        for picture, page in zip(pictures, read["pages"], strict=True):
-            lines = []
-            for one in page["lines"]:
-                seen = LineRead(
-                    image=base64.b64decode(one["crop"]["b64"]),
-                    text=one["text"],
-                    confidence=one["confidence"],
-                    position=one["position"],
-                    characters=tuple(CharacterRead(**each) for each in one["characters"]),
-                    alternatives=tuple(each["text"] for each in one["alternatives"]),
-                    **{name: str(answer[name]) for name in ("model_version", "bundle_digest", "request_id")},
+        for picture, page in zip(pictures, read.pages, strict=True):
+            stands_on = page_name(data, name, picture.number)
+            lines = tuple(
+                _seen(
+                    one,
+                    PageLine(polygon=one.polygon, baseline=one.baseline, region=one.region),
+                    tuple(Word(text=word.text, polygon=word.polygon) for word in one.words),
+                    page=stands_on,
                 )
-                line = PageLine(
-                    polygon=tuple(map(tuple, one["polygon"])),
-                    baseline=tuple(map(tuple, one["baseline"])),
-                    region=one["region"],
-                )
-                words = tuple(Word(text=w["text"], polygon=tuple(map(tuple, w["polygon"]))) for w in one["words"])
-                lines.append(_seen(seen, line, words, page=page_name(data, name, picture.number)))
-            sheets.append(_sheet(PAGE, picture, tuple(lines), page["skew_degrees"]))
+                for one in page.lines
+            )
+            sheets.append(_sheet(PAGE, picture, lines, page.skew_degrees))
         return sheets
 
 
@@ -116,7 +106,7 @@ def _seen(read: LineRead, line: PageLine, words: tuple[Word, ...], *, page: str)
         seen=read,
         page=page,
         letters=letters_of(read.text, [(one.character, one.confidence) for one in read.characters]),
-        others=tuple(text for text in read.alternatives if text != read.text),
+        others=tuple(one.text for one in read.alternatives if one.text != read.text),
         line=line,
         words=words,
     )

@@ -116,3 +116,73 @@ def test_an_error_of_the_work_is_the_errand_s_and_frees_its_place(pool: ThreadPo
         with pytest.raises(KeyError):
             asyncio.run(admission.run(fail))
     admission.check()
+
+
+def nothing() -> None:
+    pass
+
+
+def shared_pool(num_threads: int, threads: ThreadPoolExecutor) -> Admission:
+    return Admission(threads, num_threads=num_threads, limits=Limits())
+
+
+def test_work_is_spread_over_idle_threads_and_comes_back_in_order() -> None:
+    with ThreadPoolExecutor(2) as threads:
+        together = threading.Barrier(2, timeout=20)
+
+        def double(item: int) -> int:
+            if item < 2:
+                together.wait()  # only two threads at a time get past it
+            return 2 * item
+
+        assert shared_pool(2, threads).spread(double, range(50), nothing) == [2 * n for n in range(50)]
+
+
+def test_one_thread_alone_does_all_of_it_itself() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        used = shared_pool(1, threads).spread(lambda _: threading.get_ident(), range(9), nothing)
+    assert set(used) == {threading.get_ident()}
+
+
+def test_helpers_go_back_to_the_pool_when_requests_wait_for_it() -> None:
+    with ThreadPoolExecutor(2) as threads, ThreadPoolExecutor(2) as askers:
+        admission = shared_pool(2, threads)
+        helping, gate = threading.Event(), threading.Event()
+        started = [threading.Event(), threading.Event()]
+
+        def request(number: int) -> None:
+            def read(_: Check) -> None:
+                started[number].set()
+                assert gate.wait(20)
+
+            asyncio.run(admission.run(read))
+
+        def work(item: int) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                helping.set()
+                if not gate.is_set():
+                    time.sleep(0.001)
+            elif not gate.is_set():
+                assert helping.wait(20)
+                for number in range(2):
+                    askers.submit(request, number)
+                assert all(one.wait(20) for one in started), "the helper kept a thread that a request waited for"
+                gate.set()
+
+        assert admission.spread(work, range(30_000), nothing) == [None] * 30_000
+
+
+def test_what_goes_wrong_in_a_helper_is_raised_and_ends_the_rest() -> None:
+    with ThreadPoolExecutor(3) as threads:
+        begun: list[int] = []
+
+        def work(item: int) -> int:
+            begun.append(item)
+            time.sleep(0.01)
+            if threading.current_thread() is not threading.main_thread():
+                raise KeyError("x")
+            return item
+
+        with pytest.raises(KeyError):
+            shared_pool(3, threads).spread(work, range(500), nothing)
+        assert len(begun) < 500
