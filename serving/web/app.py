@@ -38,6 +38,7 @@ def build(desk: Desk, *, folder: Path, notice: Callable[[], str]) -> gr.Blocks:
                 placeholder="Your name: it goes with your corrections",
                 elem_id="author",
                 container=False,
+                interactive=True,
                 max_length=200,
                 scale=0,
                 min_width=240,

@@ -52,6 +52,7 @@ class Editor:
                 max_lines=1,
                 max_length=2000,
                 container=False,
+                interactive=True,
                 elem_classes="said",
                 html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
             )

@@ -62,8 +62,8 @@ window.quillflow = (() => {
       setTimeout(() => { if (kept && !author.value) put(author, kept); }, 300);
     }
     for (const box of document.querySelectorAll('.said textarea, .said input')) box.dir = 'auto';
-    for (const input of document.querySelectorAll('.photo input[type=file], input.photo[type=file]'))
-      input.setAttribute('capture', 'environment');
+    const photo = document.querySelector('button.photo'), input = photo && photo.parentElement.querySelector(':scope > input[type=file]');
+    if (input) input.setAttribute('capture', 'environment');
   }
   new MutationObserver(settle).observe(document.documentElement, {childList: true, subtree: true});
 

@@ -74,15 +74,17 @@ class ReadingTab:
             with gr.Row(elem_classes="intakes"):
                 with gr.Column(min_width=280):
                     gr.HTML(DROP_HINT)
-                    file = gr.File(label="Page or line", file_types=FILE_TYPES, height=150, elem_id="file")
+                    file = gr.File(
+                        label="Page or line", file_types=FILE_TYPES, height=150, interactive=True, elem_id="file"
+                    )
                     photo = gr.UploadButton("Photograph", file_types=["image"], elem_classes="photo")
                 with gr.Column(min_width=280):
                     gr.HTML(WRITE_HINT)
                     drawing = gr.HTML(_CANVAS, js_on_load=(HERE / "drawing.js").read_text(encoding="utf-8"))
-            kind = gr.Radio(KINDS, value=AUTOMATIC, label="What is it?", elem_id="kind")
+            kind = gr.Radio(KINDS, value=AUTOMATIC, label="What is it?", interactive=True, elem_id="kind")
         trouble = gr.HTML(elem_id="trouble", elem_classes="notes")
         with gr.Column(visible=False, elem_id="result") as result:
-            pages = gr.Radio([], label="Page", visible=False, elem_id="pages")
+            pages = gr.Radio([], label="Page", visible=False, interactive=True, elem_id="pages")
             with gr.Row(elem_classes="desk"):
                 with gr.Column(elem_classes="left", min_width=300):
                     view = gr.HTML(js_on_load=_CLICKED, elem_id="view")

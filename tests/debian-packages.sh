@@ -1,0 +1,20 @@
+#!/bin/sh
+# What tests need from Debian: installs it where root runs this on Debian, and says otherwise what is missing.
+# Tests that miss a program skip, and say which.
+set -eu
+
+missing=""
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"     # drives the web page (tests/integration/test_web.py)
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "note: tests will skip without:$missing (on Debian: sudo apt-get install --no-install-recommends$missing)"
+    exit 0
+fi
+echo "installing for the tests:$missing"
+log=$(mktemp)
+if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 5 "$log"
+    echo "note: could not install:$missing; their tests will skip"
+fi
+rm -f "$log"
