@@ -75,7 +75,12 @@ class ReadingTab:
                 with gr.Column(min_width=280):
                     gr.HTML(DROP_HINT)
                     file = gr.File(
-                        label="Page or line", file_types=FILE_TYPES, height=150, interactive=True, elem_id="file"
+                        label="Page or line",
+                        show_label=False,
+                        file_types=FILE_TYPES,
+                        height=150,
+                        interactive=True,
+                        elem_id="file",
                     )
                     photo = gr.UploadButton("Photograph", file_types=["image"], elem_classes="photo")
                 with gr.Column(min_width=280):
@@ -130,9 +135,8 @@ class ReadingTab:
             self.trouble,
             *self.editor.parts(),
         ]
-        for upload in (self.file.upload, self.photo.upload):
-            source = self.file if upload is self.file.upload else self.photo
-            upload(
+        for source in (self.file, self.photo):
+            source.upload(
                 safely(self.trouble, self._file),
                 [self.session, source, self.kind],
                 everything,

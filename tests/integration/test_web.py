@@ -26,7 +26,9 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=WHY_NOT)
 
 NUM_LINES, NUM_WAITING = 10, 8
 DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-TOKEN = "a-token-for-this-test-only"
+TOKEN = "a-token-for-this-test-only"  # noqa: S105 - of no server but this test's
+PATIENCE_MS = 90_000
+"""For a machine that does other things as well."""
 NASTY = '<img src=x onerror=alert(1)> ${6*7} {{value}} & "quoted"'
 
 
@@ -47,7 +49,7 @@ class Site:
         )
         context.on("request", lambda request: self.watched.request(request.url))
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.watched.errors.append(str(error)))
         page.goto(url or self.url)
         return page
@@ -86,6 +88,7 @@ def site(folder: Path) -> Iterator[Site]:
         web_page("--server", server.url, "--queue", str(folder / "waiting"), "--control-share", "0.5") as page,
         sync_playwright() as playwright,
     ):
+        expect.set_options(timeout=PATIENCE_MS)
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield Site(url=page.url, server=server.url, folder=store, browser=browser)
         browser.close()
@@ -339,8 +342,12 @@ def test_pages_of_other_sites_and_other_names_of_this_machine_are_refused(site: 
     assert httpx.get(site.url).status_code == 200
     assert httpx.get(site.url, headers={"origin": "https://example.org"}).status_code == 403
     assert httpx.get(site.url, headers={"host": "example.org"}).status_code == 403
-    big = httpx.post(f"{site.url}/gradio_api/upload", headers={"content-length": str(10**10)}, content=b"")
-    assert big.status_code == 413
+    host, port = site.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            b"POST /gradio_api/upload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9999999999\r\n\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 413")
     assert httpx.get(f"{site.url}/docs").status_code == 404
 
 
