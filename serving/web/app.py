@@ -9,28 +9,27 @@ from fastapi import FastAPI
 
 from serving.web import look
 from serving.web.desk import Desk, Session
+from serving.web.kept import KEPT_S, Kept
 from serving.web.queue_tab import QueueTab
 from serving.web.reading_tab import ReadingTab
 
 HERE = Path(__file__).parent
-KEPT_S = 3600
-"""Seconds that uploaded files, and what a closed page held, are kept."""
 BRAND = "<h1>Quillflow</h1> <span>handwriting in, text out</span>"
 FONT = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
 MONO = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
 
 
-def build(desk: Desk, *, folder: Path, notice: Callable[[], str]) -> gr.Blocks:
+def build(desk: Desk, *, kept: Kept, notice: Callable[[], str]) -> gr.Blocks:
     """Return the page.
 
     Args:
         desk: does what buttons say.
-        folder: where drawings and files to take away are written.
+        kept: where drawings and files to take away are written.
         notice: says, whenever the page is opened, what is amiss with the server; "" where nothing is.
     """
     page = gr.Blocks(title="Quillflow", analytics_enabled=False, delete_cache=(600, KEPT_S), fill_width=True)
     with page:
-        session = gr.State(Session(), time_to_live=KEPT_S)
+        session = gr.State(Session())  # Gradio forgets it an hour after the page was closed
         with gr.Row(elem_id="top"):
             gr.HTML(BRAND, elem_classes="brand")
             author = gr.Textbox(
@@ -46,7 +45,7 @@ def build(desk: Desk, *, folder: Path, notice: Callable[[], str]) -> gr.Blocks:
         amiss = gr.HTML(elem_id="amiss", elem_classes="notes")
         with gr.Tabs():
             with gr.Tab("Read"):
-                reading = ReadingTab.build(desk, folder, session)
+                reading = ReadingTab.build(desk, kept, session)
             with gr.Tab("Queue") as tab:
                 queue = QueueTab.build(desk, session)
         reading.wire(author)

@@ -1,6 +1,5 @@
 """The first tab: a page or a line in, its text beside it, each line to be corrected, files to take away."""
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from serving.web import look
 from serving.web.desk import Desk, Session
 from serving.web.downloads import ENDINGS, write_download
 from serving.web.editor import PRIVATE, Editor, Updates, safely
+from serving.web.kept import Kept
 from serving.web.picture import drawing_of
 from serving.web.reader import AUTOMATIC
 from serving.web.reading import LINE, PAGE
@@ -48,7 +48,7 @@ class ReadingTab:
     """Its parts, and what they do."""
 
     desk: Desk
-    folder: Path
+    kept: Kept
     """Where drawings and files to take away are written."""
     session: gr.State
     intake: gr.Accordion
@@ -68,7 +68,7 @@ class ReadingTab:
     """What went wrong before there is a line."""
 
     @classmethod
-    def build(cls, desk: Desk, folder: Path, session: gr.State) -> "ReadingTab":
+    def build(cls, desk: Desk, kept: Kept, session: gr.State) -> "ReadingTab":
         """Lay the parts out where this is called."""
         with gr.Accordion("A page or a line of handwriting", open=True, elem_id="intake") as intake:
             with gr.Row(elem_classes="intakes"):
@@ -105,7 +105,7 @@ class ReadingTab:
             parcel = gr.DownloadButton(visible="hidden", elem_id="parcel")
         return cls(
             desk=desk,
-            folder=folder,
+            kept=kept,
             session=session,
             intake=intake,
             file=file,
@@ -174,7 +174,7 @@ class ReadingTab:
         return self._laid_out(self.desk.read_file(session, Path(path), kind=kind))
 
     def _drawing(self, session: Session, event: gr.EventData) -> Updates:
-        path = Path(tempfile.mkdtemp(dir=self.folder)) / "drawing.png"
+        path = self.kept.new() / "drawing.png"
         return self._laid_out(self.desk.read_drawing(session, drawing_of(event._data.get("png")), path))
 
     def _again(self, session: Session, kind: str) -> Updates:
@@ -202,7 +202,7 @@ class ReadingTab:
 
     def _writer(self, wanted: str) -> Any:
         def write(session: Session) -> Updates:
-            path = write_download(session.work, wanted, Path(tempfile.mkdtemp(dir=self.folder)))
+            path = write_download(session.work, wanted, self.kept.new())
             return {self.parcel: gr.update(value=str(path)), self.editor.note: look.note(f"{path.name} is ready.")}
 
         return write

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from serving.client import RefusedError
 from serving.web.app import build, mount
 from serving.web.desk import Desk
 from serving.web.guard import Guard
+from serving.web.kept import Kept
 from serving.web.plain_words import plain
 
 logger = logging.getLogger(__name__)
@@ -41,9 +43,9 @@ def run(
     """
     if token is None and not is_loopback(host):
         logger.warning("%s: everybody who reaches it may use the page (--no-token)", host)
-    drawn = kept / "made"
-    drawn.mkdir(parents=True)
-    page = build(desk, folder=drawn, notice=lambda: amiss(desk))
+    made = kept / "made"
+    made.mkdir(parents=True)
+    page = build(desk, kept=Kept(made, time.time), notice=lambda: amiss(desk))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, max_bytes=MAX_FILE_BYTES + MIB, loopback_only=token is None and is_loopback(host))
     app = mount(app, page, max_bytes=MAX_FILE_BYTES, admit=_admission(token))
