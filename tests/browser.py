@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests.servers import ROOT
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -30,6 +28,13 @@ class RunningPage:
     process: subprocess.Popen[str]
     url: str
     stderr: Path
+    folder: Path
+    """Where it keeps what was uploaded, in a folder of its own."""
+
+    def stop(self) -> int:
+        """Ask it to stop and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=40)
 
 
 @contextlib.contextmanager
@@ -37,7 +42,8 @@ def web_page(*args: str, env: dict[str, str] | None = None, timeout_s: float = 1
     """Run ``python -m serving.web`` on a free port until the block ends."""
     command = [sys.executable, "-m", "serving.web", "--port", "0", *args]
     with tempfile.TemporaryDirectory() as folder:
-        stderr = Path(folder) / "stderr"
+        stderr, kept = Path(folder) / "stderr", Path(folder) / "kept"
+        kept.mkdir()
         with (
             stderr.open("w") as errors,
             subprocess.Popen(
@@ -46,7 +52,7 @@ def web_page(*args: str, env: dict[str, str] | None = None, timeout_s: float = 1
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **(env or {}), "TMPDIR": str(kept)},
             ) as process,
         ):
             try:
@@ -54,7 +60,7 @@ def web_page(*args: str, env: dict[str, str] | None = None, timeout_s: float = 1
                 readable, _, _ = select.select([process.stdout], [], [], timeout_s)
                 found = READY.match(process.stdout.readline()) if readable else None
                 assert found, f"the page did not become ready: {stderr.read_text()}"
-                yield RunningPage(process=process, url=found["url"], stderr=stderr)
+                yield RunningPage(process=process, url=found["url"], stderr=stderr, folder=kept)
             finally:
                 process.terminate()
                 try:
@@ -91,9 +97,3 @@ class Watched:
         parts = urlsplit(address)
         if parts.scheme not in {"data", "blob"} and parts.hostname not in {"127.0.0.1", "localhost"}:
             self.foreign.append(address)
-
-
-def needs_chromium() -> None:
-    """Skip where there is no browser."""
-    if not CHROMIUM.exists():
-        pytest.skip(WHY_NOT)

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "uvicorn", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _stop)  # uvicorn ends well at it and then lets it have its way
     try:
         with ExitStack() as closing:
             _serve(options, closing)
@@ -81,6 +83,11 @@ def _serve(options: argparse.Namespace, closing: ExitStack) -> None:
         token=token,
         announce=lambda url: print(f"page at {url}, reading by {options.server}", flush=True),
     )
+
+
+def _stop(*_: object) -> None:
+    """Leave in order, so that what was uploaded is removed."""
+    raise SystemExit(0)
 
 
 def _parser() -> argparse.ArgumentParser:

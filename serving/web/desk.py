@@ -2,19 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 from htr.alphabet import normalise
 from htr.errors import DataError
 from serving.client import Client
 from serving.web.folder import Folder
-from serving.web.queue import Queue, Turn, key_of
+from serving.web.queue import ROUND, Queue, Turn, key_of
 from serving.web.reader import AUTOMATIC, Reader
 from serving.web.reading import SeenLine, Work
 
+T = TypeVar("T")
 MAX_OWN = 300
 """Lines that one person read and that are kept for the queue; older ones are dropped."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Of these lines' pictures together, and of those of the lines that one can go back over."""
 MAX_SENT = 3000
 """Corrections that a session remembers having sent."""
 MAX_HISTORY = 50
@@ -32,6 +37,8 @@ class Session:
     """Lines of the queue that were shown, the newest last."""
     at: int = 0
     """The one of them that is shown."""
+    planned: tuple[Turn, ...] = ()
+    """What comes next of one's own lines."""
     sent: Mapping[str, str] = field(default_factory=dict)
     """What was sent here, by the keys of the lines; the oldest first."""
 
@@ -93,11 +100,11 @@ class Desk:
         """Go on to the next line of the queue, leaving this one as it is."""
         if session.at + 1 < len(session.turns):
             return replace(session, at=session.at + 1)
-        turn = self._take(session)
+        turn, planned = self._take(session)
         if turn is None:
             return replace(session, at=len(session.turns))
-        turns = (*session.turns, turn)[-MAX_HISTORY:]
-        return replace(session, turns=turns, at=len(turns) - 1)
+        turns = _newest((*session.turns, turn), MAX_HISTORY, lambda one: one.line)
+        return replace(session, turns=turns, at=len(turns) - 1, planned=planned)
 
     def last_turn(self, session: Session) -> Session:
         """Go back to the line of the queue before this one."""
@@ -120,21 +127,25 @@ class Desk:
         """Return how many lines wait, this person's and the folder's."""
         return len(session.own) + (len(self.folder.queue) if self.folder else 0)
 
-    def _take(self, session: Session) -> Turn | None:
-        """Return the next line: of the folder, or else of what was read here, where none is a fair sample."""
+    def _take(self, session: Session) -> tuple[Turn | None, tuple[Turn, ...]]:
+        """Return the next line, of the folder or else of what was read here, and what is planned after it."""
         if self.folder and (turn := self.folder.queue.take()):
-            return turn
-        shown = {key_of(turn.line) for turn in session.turns}
-        own = Queue(control_share=0.0, seed=self.seed, clock=self.clock)
-        own.add(line for line in session.own if key_of(line) not in shown)
-        return own.take()
+            return turn, session.planned
+        planned = tuple(turn for turn in session.planned if key_of(turn.line) not in session.sent)
+        if not planned:
+            shown = {key_of(turn.line) for turn in session.turns}
+            own = Queue(control_share=0.0, seed=self.seed, clock=self.clock)  # no fair sample: see decision 16
+            own.add(line for line in session.own if key_of(line) not in shown)
+            planned = tuple(islice(iter(own.take, None), ROUND))
+        return (planned[0], planned[1:]) if planned else (None, ())
 
     def _with_work(self, session: Session, work: Work) -> Session:
         new = tuple(line for sheet in work.sheets for line in sheet.lines)
         keys = {key_of(line) for line in new}
         kept = tuple(line for line in session.own if key_of(line) not in keys)
         fresh = tuple(line for line in new if key_of(line) not in session.sent)
-        return replace(session, work=work, own=(*kept, *fresh)[-MAX_OWN:])
+        own = _newest((*kept, *fresh), MAX_OWN, lambda line: line)
+        return replace(session, work=work, own=own, planned=())
 
     def _after(self, session: Session, line: SeenLine, said: str) -> Session:
         """Return the session when a correction is stored: nobody is asked for the line again."""
@@ -157,3 +168,11 @@ class Desk:
             line.seen, said, author=author, correction_id=str(uuid4()), chosen_by=chosen_by, page=line.page
         )
         return said
+
+
+def _newest(all_of_them: tuple[T, ...], most: int, line_of: Callable[[T], SeenLine]) -> tuple[T, ...]:
+    """Return the last ones, as many as may be kept by number and by bytes, one at least."""
+    kept = all_of_them[-most:]
+    while len(kept) > 1 and sum(len(line_of(one).seen.image) for one in kept) > MAX_BYTES:
+        kept = kept[1:]
+    return kept

@@ -74,7 +74,7 @@ def crop_view(line: SeenLine | None) -> str:
     if line is None:
         return ""
     return (
-        f'<figure class="crop"><img src="{data_uri(line.seen.image)}" alt="The line, as it was cut out"/>'
+        f'<figure class="crop"><img src="{data_uri(line.picture)}" alt="The line, as it was cut out"/>'
         f'<figcaption><span class="read" dir="auto">{shaded(line.text, line.letters)}</span>'
         f"{sureness(line.confidence)}</figcaption></figure>"
     )
@@ -101,8 +101,8 @@ def note(text: str, *, bad: bool = False) -> str:
 
 
 def data_uri(image: bytes) -> str:
-    """Return an image as an address that needs no request."""
-    kind = "png" if image.startswith(b"\x89PNG") else "jpeg" if image.startswith(b"\xff\xd8") else "webp"
+    """Return a PNG or JPEG as an address that needs no request."""
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 

@@ -3,12 +3,17 @@
 from htr.errors import ImageError, QuillflowError
 from serving.client import ConflictError, RefusedError, StrangeAnswerError, TooLargeError, UnreachableError
 
+BUSY = (
+    "The reading server is busy, or this is too much at once. "
+    "Nothing is lost; try again in a moment, or with fewer pages."
+)
+
 
 def plain(error: QuillflowError) -> str:
     """Return what went wrong and what to do, without the words of programs."""
     if isinstance(error, UnreachableError):
         if error.after_s or "cannot be reached" not in str(error):
-            return "The reading server is busy. Nothing is lost; try again in a moment."
+            return BUSY
         return "The reading server does not answer. Nothing is lost; try again, or ask whoever runs it."
     if isinstance(error, ConflictError):
         return "Another correction of this line was sent under the same name. Look at the line again."

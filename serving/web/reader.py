@@ -75,7 +75,7 @@ class Reader:
             baseline=((0.0, 0.75 * foot), (right, 0.75 * foot)),
         )
         words = (Word(text=read.text, polygon=outline.polygon),) if read.text else ()
-        line = _seen(read, outline, words, page=page_name(data, name))
+        line = _seen(read, outline, words, page=page_name(data, name), picture=picture.preview)
         return _sheet(LINE, picture, (line,))
 
     def _pages(self, data: bytes, pictures: list[Picture], *, name: str) -> list[Sheet]:
@@ -89,6 +89,7 @@ class Reader:
                     PageLine(polygon=one.polygon, baseline=one.baseline, region=one.region),
                     tuple(Word(text=word.text, polygon=word.polygon) for word in one.words),
                     page=stands_on,
+                    picture=one.image,
                 )
                 for one in page.lines
             )
@@ -101,9 +102,10 @@ def page_name(data: bytes, name: str, number: int = 1) -> str:
     return f"{name[:MAX_NAME]} {hashlib.sha256(data).hexdigest()[:12]}" + (f" page {number}" if number > 1 else "")
 
 
-def _seen(read: LineRead, line: PageLine, words: tuple[Word, ...], *, page: str) -> SeenLine:
+def _seen(read: LineRead, line: PageLine, words: tuple[Word, ...], *, page: str, picture: bytes) -> SeenLine:
     return SeenLine(
         seen=read,
+        picture=picture,
         page=page,
         letters=letters_of(read.text, [(one.character, one.confidence) for one in read.characters]),
         others=tuple(one.text for one in read.alternatives if one.text != read.text),

@@ -27,6 +27,8 @@ class SeenLine:
 
     seen: LineRead
     """What a correction of it must say, the picture of the line included."""
+    picture: bytes
+    """The line as a browser can show it: upright, PNG or JPEG."""
     page: str
     """Name of the page it stands on, for the correction."""
     letters: tuple[Letter, ...]

@@ -24,9 +24,10 @@ from tests.servers import model_server, wait_until
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=WHY_NOT)
 
-NUM_LINES, NUM_WAITING = 10, 8
+NUM_LINES, NUM_WAITING = 18, 12
 DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 TOKEN = "a-token-for-this-test-only"  # noqa: S105 - of no server but this test's
+TAKEN = {"Text": ".txt", "ALTO": ".alto.xml", "PAGE": ".page.xml", "PDF": ".pdf"}
 PATIENCE_MS = 90_000
 """For a machine that does other things as well."""
 NASTY = '<img src=x onerror=alert(1)> ${6*7} {{value}} & "quoted"'
@@ -164,9 +165,9 @@ def test_what_is_taken_away_holds_the_correction(site: Site, folder: Path) -> No
     field_of(page).press("Enter")
     expect(note(page)).to_contain_text("is stored")
     taken = {}
-    for label, ending in (("Text", ".txt"), ("ALTO", ".alto.xml"), ("PAGE", ".page.xml"), ("PDF", ".pdf")):
+    for label, ending in TAKEN.items():
         with page.expect_download() as download:
-            page.get_by_role("button", name=label).click()
+            page.get_by_role("button", name=f"{label} ⭳", exact=True).click()
         assert download.value.suggested_filename == f"letter{ending}"
         taken[label] = Path(download.value.path()).read_bytes()
     assert taken["Text"].decode().splitlines()[0] == "corrected by hand"
@@ -204,12 +205,11 @@ def test_a_drawing_is_read_as_a_line(site: Site) -> None:
 
 def test_everything_can_be_done_by_keys(site: Site, folder: Path) -> None:
     page = site.open()
+    page.on("filechooser", lambda chooser: chooser.set_files(folder / "letter.jpg"))
     tab_to(page, lambda: page.get_by_label("Your name"))
     page.keyboard.type("Bo")
     tab_to(page, lambda: page.locator("#file button").first)
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(folder / "letter.jpg")
+    page.keyboard.press("Enter")
     expect(page.locator(".lines .line").first).to_be_visible()
     tab_to(page, lambda: field_of(page))
     page.keyboard.press("ArrowDown")
@@ -373,6 +373,17 @@ def test_who_has_the_token_comes_in_by_name(site: Site) -> None:
                 expect(page.get_by_label("Your name")).to_have_value("Eve")
             else:
                 expect(page.get_by_text("Incorrect")).to_be_visible()
+
+
+def test_what_was_uploaded_is_gone_when_the_page_is_stopped(site: Site, folder: Path) -> None:
+    with web_page("--server", site.server) as stopped:
+        page = site.open(url=stopped.url)
+        read(page, folder / "line.png")
+        assert list(stopped.folder.rglob("line.png"))
+        page.close()
+        assert stopped.stop() == 0
+        assert list(stopped.folder.iterdir()) == []
+        assert "Traceback" not in stopped.stderr.read_text()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def seen_line(text: str, confidence: float = 0.5, *, seed: int = 0, **changes: A
     read = LineRead(image=image, text=text, confidence=confidence, position=0, **STAMP)
     values = {
         "seen": read,
+        "picture": image,
         "page": "a page",
         "letters": tuple(Letter(text=one, confidence=0.9) for one in text),
         "others": (),

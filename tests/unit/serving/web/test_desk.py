@@ -6,6 +6,7 @@ import pytest
 
 from htr.errors import DataError
 from serving.client import UnreachableError
+from serving.web import desk as desk_module
 from serving.web.desk import Desk, Session
 from serving.web.folder import Folder
 from serving.web.queue import Queue, key_of
@@ -127,6 +128,15 @@ def test_lines_of_the_folder_come_first_and_controls_are_sent_as_a_sample(tmp_pa
     sent = ["sample" if why == "control" else "reading" for why in whys]
     assert [one["chosen_by"] for one in server.kept] == sent
     assert {"sample", "reading"} == set(sent)
+
+
+def test_no_more_of_it_is_kept_than_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "MAX_OWN", 2)
+    desk = desk_of(MemoryServer())
+    session = read(desk, tmp_path, "the first of them", "the second one", "the third one here")
+    assert [line.text for line in session.own] == ["line 2", "line 3"]
+    monkeypatch.setattr(desk_module, "MAX_BYTES", 1)
+    assert [line.text for line in read(desk, tmp_path, "the first of them", "the second one").own] == ["line 5"]
 
 
 def test_a_line_that_was_corrected_is_not_asked_for_when_it_is_read_again(tmp_path: Path) -> None:

@@ -72,10 +72,8 @@ def test_a_server_that_takes_no_corrections_can_be_read_by(lines: Path) -> None:
 def test_it_ends_with_the_process(lines: Path) -> None:
     folder = folder_of(lines, MemoryServer(fails=[UnreachableError("x", 5.0)]), stop=True)
     folder.read()
-    assert (len(folder.queue), folder.state) == (
-        0,
-        "The reading server is busy. Nothing is lost; try again in a moment.",
-    )
+    assert len(folder.queue) == 0
+    assert "server is busy" in folder.state
 
 
 def test_something_else_at_the_address_is_told(lines: Path) -> None:
