@@ -1,4 +1,4 @@
-"""What serving costs: our model server beside a plain FastAPI and beside reading without a server, in one run.
+"""What serving costs: our model server beside a plain FastAPI, beside no server and beside Tesseract's command.
 
     python -m benchmarks.serving [--bundle DIR] [--lines DATASET] [--seconds 5] [--concurrency 1,2,4,8]
     python -m benchmarks.serving --soak 10 --rate 1.5
@@ -17,14 +17,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving_bare import in_processes, in_threads
 from benchmarks.serving_load import Answer, Client, closed_loop, percentile, statuses
 from benchmarks.serving_soak import soak
 from benchmarks.serving_targets import Target, plain, served
+from benchmarks.tesseract_cli import tesseract
 from htr.lines import LinesDataset
 from htr.pretrained import PRETRAINED, resolve
 from htr.recogniser import Recogniser
@@ -67,13 +68,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             counts = [int(text) for text in args.concurrency.split(",")]
             with (
-                served(bundle, place / "served", threads=threads, queue=max(counts)) as ours,
+                served(
+                    bundle, place / "served", threads=threads, queue=max(counts), options=args.served_option
+                ) as ours,
                 plain(bundle, place / "plain", threads=threads) as peer,
             ):
                 facts["overhead_ms"] = {
                     target.name: overhead_ms(target, lines, recogniser) for target in (ours, peer)
                 }
-                facts["throughput"], answers = _throughput((ours, peer), lines, recogniser, counts, args.seconds)
+                facts["throughput"], answers = _throughput(
+                    (ours, peer), lines, recogniser, counts=counts, threads=threads, seconds=args.seconds
+                )
+            facts["tesseract_cli"] = tesseract(lines.images, at_once=threads, seconds=args.seconds)
             facts["texts_that_differ"] = differing(answers, expected)
             passed = facts["texts_that_differ"] == 0
     print(json.dumps(facts, indent=2))
@@ -100,18 +106,27 @@ def overhead_ms(target: Target, lines: Lines, recogniser: Recogniser) -> dict[st
 
 
 def _throughput(
-    targets: Sequence[Target], lines: Lines, recogniser: Recogniser, counts: Sequence[int], seconds: float
+    targets: Sequence[Target],
+    lines: Lines,
+    recogniser: Recogniser,
+    *,
+    counts: Sequence[int],
+    threads: int,
+    seconds: float,
 ) -> tuple[list[dict[str, Any]], list[Answer]]:
     """Measure every target at every number of clients, one after another, beside reading without a server."""
     rows, kept = [], []
     print(
-        "clients  lines/s here  served (share)  plain (share)  p50 ms served, plain  p99 ms  processor ms (here)"
+        "clients  lines/s here  process a core  served (share)  plain (share)  p50 ms served, plain  p99 ms"
+        "  processor ms (here)"
     )
     for count in counts:
-        here, here_ms = _in_process(lines, recogniser, count, seconds)
+        here, here_ms = in_threads(recogniser, lines.images, count=min(count, threads), seconds=seconds)
+        each = in_processes(recogniser.bundle.path, lines.images, count=min(count, threads), seconds=seconds)
         row: dict[str, Any] = {
             "clients": count,
             "in_process": {"lines_per_s": round(here, 1), "processor_ms_per_line": round(here_ms, 2)},
+            "process_a_core": {"lines_per_s": round(each, 1)},
         }
         for target in targets:
             used = target.processor_s()
@@ -123,6 +138,7 @@ def _throughput(
             row[target.name] = {
                 "lines_per_s": round(len(good) / took, 1),
                 "share_of_in_process": round(len(good) / took / here, 3),
+                "share_of_process_a_core": round(len(good) / took / each, 3),
                 "processor_ms_per_line": round(used, 2),
                 "processor_over_in_process": round(used / here_ms, 2),
                 "p50_ms": round(percentile(good, 0.5) * 1e3, 1),
@@ -134,29 +150,14 @@ def _throughput(
         rows.append(row)
         ours, peer = row["served"], row["plain"]
         print(
-            f"{count:7d}  {here:12.1f}  {ours['lines_per_s']:6.1f} ({ours['share_of_in_process']:.2f})"
+            f"{count:7d}  {here:12.1f}  {each:14.1f}"
+            f"  {ours['lines_per_s']:6.1f} ({ours['share_of_in_process']:.2f})"
             f"  {peer['lines_per_s']:6.1f} ({peer['share_of_in_process']:.2f})"
             f"  {ours['p50_ms']:10.1f}, {peer['p50_ms']:.1f}  {ours['p99_ms']:.1f}, {peer['p99_ms']:.1f}"
             f"  {ours['processor_ms_per_line']:.1f}, {peer['processor_ms_per_line']:.1f} ({here_ms:.1f})",
             flush=True,
         )
     return rows, kept
-
-
-def _in_process(lines: Lines, recogniser: Recogniser, count: int, seconds: float) -> tuple[float, float]:
-    """Return lines a second and processor milliseconds a line, read by this many threads without a server."""
-    started, used = time.perf_counter(), time.process_time()
-
-    def read(number: int) -> int:
-        done = 0
-        while time.perf_counter() - started < seconds:
-            recogniser.read([lines.images[(number * 31 + done) % len(lines.images)]])
-            done += 1
-        return done
-
-    with ThreadPoolExecutor(count) as pool:
-        num_read = sum(pool.map(read, range(count)))
-    return num_read / (time.perf_counter() - started), (time.process_time() - used) / num_read * 1e3
 
 
 def differing(answers: Sequence[Answer], expected: Sequence[str]) -> int:
@@ -189,6 +190,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each figure (default: %(default)s)")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="overload the server for so long instead")
     parser.add_argument("--rate", type=float, default=1.5, help="of the soak, times what the server can read")
+    parser.add_argument(
+        "--served-option", action="append", default=[], metavar="OPTION", help="given to our server as it is"
+    )
     parser.add_argument("--seed", type=int, default=1)
     return parser
 

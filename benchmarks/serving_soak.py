@@ -11,7 +11,7 @@ from htr.prediction_log import read_log
 POLITE = {200, 429, 503}
 MOST_TIMES_P99 = 4.0
 """Slowest accepted requests under overload, over the slowest of a server that has nothing else to do."""
-MOST_GROWTH = 0.10
+MOST_GROWTH = 0.05
 """Memory at the end over memory when warm, less one."""
 WARM_SHARE = 0.2
 """Of the soak, after which memory is taken for warm."""

@@ -6,7 +6,7 @@ import re
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +27,21 @@ class Target:
     stderr: Path
 
     def resident_mib(self) -> float:
-        """Return the memory that it holds now, in MiB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(re.findall(r"VmRSS:\s+([0-9]+) kB", status)[0]) / 1024
+        """Return the memory that it and its readers hold now, in MiB; what they share counts for each."""
+        texts = [(place / "status").read_text(encoding="ascii") for place in self._processes()]
+        return sum(int(re.findall(r"VmRSS:\s+([0-9]+) kB", text)[0]) for text in texts) / 1024
 
     def processor_s(self) -> float:
-        """Return the seconds of processor time that it has used, all threads together."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the seconds of processor time that it and its readers have used, all threads together."""
+        texts = [(place / "stat").read_text(encoding="ascii") for place in self._processes()]
+        fields = [text.rpartition(")")[2].split() for text in texts]
+        return sum(int(found[11]) + int(found[12]) for found in fields) / os.sysconf("SC_CLK_TCK")
+
+    def _processes(self) -> list[Path]:
+        """Return where the kernel tells of it and of the processes that it reads in."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        children = [number for task in tasks for number in (task / "children").read_text(encoding="ascii").split()]
+        return [Path("/proc") / number for number in (str(self.process.pid), *children)]
 
     def stop(self) -> tuple[int, int]:
         """Stop it; return the rows that its prediction log wrote and dropped, as it says itself."""
@@ -46,12 +53,23 @@ class Target:
 
 
 @contextlib.contextmanager
-def served(bundle: Path, folder: Path, *, threads: int, queue: int | None = None) -> Iterator[Target]:
+def served(
+    bundle: Path, folder: Path, *, threads: int, queue: int | None = None, options: Sequence[str] = ()
+) -> Iterator[Target]:
     """Run our model server with a prediction log in a folder, until the block ends."""
     ports = ("--http_port", "0", "--grpc_port", "0", "--log-dir", str(folder / "log"))
     waiting = () if queue is None else ("--queue", str(queue))
-    command = ("-m", "serving", "--bundle", str(bundle), "--threads", str(threads), *ports, *waiting)
+    command = ("-m", "serving", "--bundle", str(bundle), "--threads", str(threads), *ports, *waiting, *options)
     with _running("served", "/v1/models/htr:predict", folder, *command) as target:
+        yield target
+
+
+@contextlib.contextmanager
+def transformer(predictor: Target, folder: Path, *, threads: int) -> Iterator[Target]:
+    """Run our transformer of pages before a server of ours, until the block ends."""
+    command = ("-m", "serving.pages", "--predictor_host", predictor.url, "--threads", str(threads))
+    ports = ("--http_port", "0", "--grpc_port", "0")
+    with _running("transformer", "/v1/models/pages:predict", folder, *command, *ports) as target:
         yield target
 
 

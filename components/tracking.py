@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
@@ -113,7 +114,7 @@ def log_dataset(dataset: LinesDataset, context: str) -> None:
     frame = dataset.columns(["id", "text", "writer", "source", "language", "split"]).to_pandas()
     digest = dataset.digest.removeprefix("sha256:")[:36]  # MLflow's limit
     source = dataset.path.resolve().as_uri()
-    mlflow.log_input(mlflow.data.from_pandas(frame, source=source, name="lines", digest=digest), context=context)
+    mlflow.log_input(from_pandas(frame, source=source, name="lines", digest=digest), context=context)
     mlflow.set_tag("dataset_digest", dataset.digest)
 
 

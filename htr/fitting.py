@@ -19,7 +19,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessRaisedException
 
@@ -171,7 +171,7 @@ class Fit:
         if not choice.keep_last:
             callbacks.append(EarlyStopping("val_cer", patience=choice.patience, mode="min"))
         if choice.averaging:
-            callbacks.append(EMAWeightAveraging(decay=choice.averaging))
+            callbacks.append(WeightAveraging(avg_fn=_Decaying(choice.averaging)))
         return callbacks
 
     @contextmanager
@@ -201,6 +201,16 @@ class Fit:
             listener.join(timeout=10)
         if raised:
             raise raised[0]
+
+
+class _Decaying:
+    """Exponential moving average; torch's own cannot be sent to a spawned process."""
+
+    def __init__(self, decay: float) -> None:
+        self._decay = decay
+
+    def __call__(self, average: torch.Tensor, current: torch.Tensor, num_averaged: torch.Tensor) -> torch.Tensor:
+        return self._decay * average + (1 - self._decay) * current
 
 
 class _Told:

@@ -4,12 +4,14 @@ The lines that the shipped model learnt from were cut in the same way: turned by
 lies outside the outline painted over with paper.
 """
 
+import io
 import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from htr.image import MAX_PIXELS, MIN_HEIGHT, Grey
 from htr.page_geometry import Affine, Mask, PageLine, Points, fill_polygon, transform
@@ -20,6 +22,8 @@ WIDENING = 0.06
 """The outline is widened by this share of the line's mean height, for ink at its very edge."""
 PAPER_PERCENTILE = 80
 """Grey level inside the outline that what is outside is painted with."""
+PNG_LEVEL = 1
+"""Of compression, 0..9: more takes longer and saves little."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,6 +82,13 @@ def crop(grey: Grey, line: PageLine) -> Crop:
     inside = cv2.dilate(mask, around).astype(bool)
     piece[~inside] = np.percentile(piece[inside], PAPER_PERCENTILE)
     return Crop(grey=piece, mask=inside, to_page=np.asarray(cv2.invertAffineTransform(turn)))
+
+
+def encode_crop(grey: Grey) -> bytes:
+    """Return a line's picture as PNG, which the line route decodes to the same pixels."""
+    out = io.BytesIO()
+    Image.fromarray(grey).save(out, "PNG", compress_level=PNG_LEVEL)
+    return out.getvalue()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

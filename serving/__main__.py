@@ -14,10 +14,11 @@ from htr.correction_store import CorrectionStore
 from htr.errors import SettingsError
 from serving.champion import ModelUri, Registry
 from serving.follow import Champion
+from serving.log_options import add_log_options, open_log
 from serving.options import EPILOG, add_server_options, seconds
 from serving.page_model import add_options, local_source, make_pages, pages_name
-from serving.prediction_log import PredictionLog
-from serving.served import Served, serve_bundle
+from serving.readers import Readers
+from serving.served import Load, Served, load_warm, serve_bundle
 from serving.start import check_options, limits_of, run_command, serve_models
 
 if TYPE_CHECKING:
@@ -31,16 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitStack) -> None:
     token = check_options(options)
-    log = None
-    if options.log_dir is not None:
-        log = PredictionLog(options.log_dir)
-        closing.callback(log.close)
+    log = open_log(options, closing)
     corrections = None
     if options.corrections is not None:
         corrections = CorrectionStore(options.corrections)
         corrections.prepare()
     pages = pages_name(options)
-    serve = _model(options, closing)
+    load: Load = load_warm
+    if options.threads > 1 and not options.one_process:
+        readers = Readers(options.threads, max_seconds=options.timeout_s)
+        closing.callback(readers.close)
+        load = readers.load
+    serve = _model(options, closing, load)
 
     from serving.admission import Admission
     from serving.corrections import mount
@@ -83,14 +86,14 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     )
 
 
-def _model(options: argparse.Namespace, closing: ExitStack) -> Callable[[], Served]:
+def _model(options: argparse.Namespace, closing: ExitStack, load: Load) -> Callable[[], Served]:
     if options.bundle is not None:
-        served = serve_bundle(options.bundle)
+        served = serve_bundle(options.bundle, load=load)
         return lambda: served
     uri = ModelUri.parse(options.model)
     if not options.tracking_uri:
         raise SettingsError(f"--model {uri}: where is MLflow? Give --tracking-uri or set MLFLOW_TRACKING_URI")
-    champion = Champion(Registry(options.tracking_uri, options.cache_dir), uri, poll_s=options.poll_s)
+    champion = Champion(Registry(options.tracking_uri, options.cache_dir, load=load), uri, poll_s=options.poll_s)
     champion.start()
     closing.callback(champion.stop)
     return lambda: champion.served
@@ -120,13 +123,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--poll-s", type=seconds, default=5.0, help="look for a new champion this often (default: 5)"
     )
-    parser.add_argument(
-        "--log-dir", type=Path, metavar="DIR", help="where the prediction log goes (default: none)"
-    )
+    add_log_options(parser)
     parser.add_argument(
         "--corrections", type=Path, metavar="DIR", help="take corrections, and keep them there (default: refused)"
     )
     add_server_options(parser)
+    parser.add_argument(
+        "--one-process",
+        action="store_true",
+        help="read in threads of the server instead: less memory, and hardly more lines than by one thread",
+    )
     parser.add_argument("--model_name", default="htr", help="its name in the endpoints (default: %(default)s)")
     add_options(parser)
     return parser

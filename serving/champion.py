@@ -19,7 +19,7 @@ from pathlib import Path
 
 from htr.bundle import MANIFEST, Bundle
 from htr.errors import BundleError, QuillflowError, ServiceError, SettingsError
-from serving.served import Served, serve_bundle
+from serving.served import Load, Served, load_warm, serve_bundle
 
 KEPT_IN_CACHE = 3
 _URI = re.compile(r"models:/(?P<name>[^/@:]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
@@ -65,17 +65,19 @@ class Registry:
     Args:
         tracking_uri: where MLflow keeps its records: ``http://...`` or ``sqlite:///...``.
         cache: folder for fetched bundles; the newest few are kept.
+        load: how a bundle is loaded; by default into this process.
 
     Raises:
         ServiceError: MLflow cannot be reached.
     """
 
-    def __init__(self, tracking_uri: str, cache: Path) -> None:
+    def __init__(self, tracking_uri: str, cache: Path, *, load: Load = load_warm) -> None:
         database = tracking_uri.removeprefix("sqlite:///")
         if database != tracking_uri and not Path(database).is_file():  # MLflow would make an empty one
             raise ServiceError(f"MLflow at {tracking_uri}: no such database; check --tracking-uri")
         self.tracking_uri = tracking_uri
         self.cache = cache
+        self._load_bundle = load
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # MLflow's own patience is minutes; ours is to say so at once, and to ask again at the next poll.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -109,10 +111,10 @@ class Registry:
         """
         folder = self.cache / f"{version.name}-{version.number}-{version.identity}"
         try:
-            served = serve_bundle(folder, version=version.number)
+            served = serve_bundle(folder, version=version.number, load=self._load_bundle)
         except BundleError:  # not there yet, or damaged since
             self._fetch(version, folder)
-            served = serve_bundle(folder, version=version.number)
+            served = serve_bundle(folder, version=version.number, load=self._load_bundle)
         self._prune(folder)
         return served
 

@@ -89,6 +89,7 @@ class Client:
         self,
         image: bytes,
         *,
+        name: str = "",
         formats: Sequence[str] = (),
         crops: bool = False,
         characters: bool = False,
@@ -98,6 +99,7 @@ class Client:
 
         Args:
             image: PNG, JPEG, WebP, BMP or GIF of one page; TIFF or PDF of several.
+            name: of the file, for the XML that is made of it.
             formats: files to be made of it: some of text, alto, page, pdf, overlay.
             crops: give each line's image, which `correct` sends back.
             characters: say where each character stands on it.
@@ -107,7 +109,7 @@ class Client:
             ServiceError: as the top of `serving.client_wire` shows.
         """
         wanted = {"formats": list(formats), "crops": crops, "characters": characters, "alternatives": alternatives}
-        sent = {"instances": [{"image": {"b64": _b64(image)}}], "parameters": wanted}
+        sent = {"instances": [{"image": {"b64": _b64(image)}, "name": name}], "parameters": wanted}
         answer = self._wire.call("POST", f"/v1/models/{self._pages_model}:predict", sent)
         try:
             return file_read(answer)

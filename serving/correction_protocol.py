@@ -113,8 +113,8 @@ def _made(kind: Callable[..., T], values: Mapping[str, Any]) -> T:
 def _image(value: object, limits: Limits) -> bytes:
     if value is None:
         raise RequestError(
-            'image: missing; send {"b64": "..."} with every correction, with a request id too: the prediction '
-            "log keeps no images"
+            'image: missing; send {"b64": "..."} with every correction, with a request id too: the server need '
+            "not have kept it"
         )
     try:
         (image,) = images_from_v1({"instances": [value]}, limits)

@@ -9,7 +9,8 @@
 
 What cannot be done is answered with ``{"error": one line}``: 400 a field is missing or wrong, 404 nothing to
 withdraw, 409 the id stands for another correction, 413 over a limit, 503 not stored, to be sent again. The image
-is always needed: the prediction log keeps none, so that a request id alone leads to nothing to learn from.
+is always needed: the prediction log keeps those of a sample of requests at most, so that a request id alone may
+lead to nothing to learn from.
 """
 
 import logging

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from htr.image import Decoded
-from htr.page_crop import Crop
+from htr.page_crop import Crop, encode_crop
 from htr.page_geometry import PageLine
 from htr.recogniser import Observation
 from serving.admission import Admission, Check
 from serving.answers import prediction
-from serving.log_rows import log_rows
-from serving.prediction_log import PredictionLog
+from serving.log_rows import keep
+from serving.prediction_log import MAX_IMAGE_BYTES, PredictionLog
 from serving.served import Served
 from serving.stamp import Stamp
 from serving.wanted import Wanted
@@ -99,6 +99,7 @@ class LocalSource:
 @dataclass(frozen=True, slots=True)
 class _Read:
     observed: Observation
+    image: bytes | None
     finished: Any
 
 
@@ -113,6 +114,9 @@ class LocalLines:
         self._admission = admission
         self._log = log
         self._outcomes: list[Observation] = []
+        self._images: list[bytes | None] = []
+        self._num_bytes = 0
+        self._sampled = log is not None and log.samples(request_id)
         self.stamp = served.stamp(request_id)
 
     @property
@@ -136,13 +140,22 @@ class LocalLines:
                 characters=self._wanted.characters,
                 alternatives=self._wanted.alternatives,
             )
-            return _Read(observed, finish(line, piece, prediction(observed, self._wanted)))
+            return _Read(observed, self._image(piece), finish(line, piece, prediction(observed, self._wanted)))
 
         read = self._admission.spread(work, lines, check)
         self._outcomes += [one.observed for one in read]
+        self._images += [one.image for one in read]
         return [one.finished for one in read]
 
     def keep(self, time: datetime) -> None:
         """Log one row a line."""
         if self._log is not None:
-            self._log.append(log_rows(self._outcomes, self.stamp, time=time))
+            keep(self._log, self._outcomes, self._images, self.stamp, time=time)
+
+    def _image(self, piece: Crop) -> bytes | None:
+        """Return what the image log keeps of a line; None where it does not, or where the request has too many."""
+        if not self._sampled or self._num_bytes > MAX_IMAGE_BYTES:
+            return None
+        image = encode_crop(piece.grey)
+        self._num_bytes += len(image)
+        return image

@@ -2,7 +2,7 @@
 
 from serving.limits import Limits
 from serving.openapi_schemas import PROBABILITY, STAMP, VERDICT, Schema, an_object, ref, v2_request
-from serving.page_wanted import FORMATS, OUTPUT
+from serving.page_wanted import FORMATS, MAX_NAME, NAME, OUTPUT
 
 _POINTS: Schema = {
     "type": "array",
@@ -99,6 +99,8 @@ def page_schemas(limits: Limits) -> Schema:
         "partial": {"type": "boolean", "default": False, "description": "Read the files that can be read."},
     }
     file = an_object({"b64": ref("Base64File")})
+    name: Schema = {"type": "string", "maxLength": MAX_NAME, "pattern": NAME, "description": "In XML files."}
+    named = an_object({"image": file, "name": name}, optional=("name",))
     files: Schema = {"minItems": 1, "maxItems": limits.max_files}
     in_v2 = {**wanted, "formats": _FORMAT_WORDS}
     return {
@@ -115,7 +117,7 @@ def page_schemas(limits: Limits) -> Schema:
             {
                 "instances": {
                     "type": "array",
-                    "items": {"anyOf": [an_object({"image": file}), file, ref("Base64File")]},
+                    "items": {"anyOf": [named, file, ref("Base64File")]},
                     **files,
                 },
                 "parameters": {"type": ["object", "null"], "properties": wanted},

@@ -14,11 +14,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from PIL import Image
-
 from htr.alignment import Character
 from htr.image import Grey
-from htr.page_crop import Crop, crop
+from htr.page_crop import Crop, crop, encode_crop
 from htr.page_files import PageFile, PageImage
 from htr.page_geometry import Layout, PageLine
 from htr.page_json import page_content
@@ -36,8 +34,6 @@ from serving.refusals import ImageTooLargeError
 
 FORM_FEED = "\f"
 OVERLAY_QUALITY = 85
-CROP_COMPRESSION = 1
-"""Of PNG, 0..9: more takes longer and saves little."""
 
 
 def read_file(
@@ -81,13 +77,6 @@ def read_file(
             )
         answer.add(image, layout, _read_lines(grey, layout, lines, wanted, check))
     return answer.content()
-
-
-def encode_crop(grey: Grey) -> bytes:
-    """Return a line's picture as PNG, which the line route decodes to the same pixels."""
-    out = io.BytesIO()
-    Image.fromarray(grey).save(out, "PNG", compress_level=CROP_COMPRESSION)
-    return out.getvalue()
 
 
 def b64(data: bytes) -> str:

@@ -21,8 +21,9 @@ from serving.admission import Admission, Check
 from serving.limits import Limits
 from serving.line_source import Lines, LineSource, ModelSwappedError
 from serving.page_answers import read_file
-from serving.page_wanted import OUTPUT, PageWanted
-from serving.protocol import INPUT_NAME, Sent, images_from_v1, images_from_v2, shown
+from serving.page_opening import Named, Opened, open_files
+from serving.page_wanted import OUTPUT, PageWanted, names_from_v1
+from serving.protocol import INPUT_NAME, images_from_v1, images_from_v2, shown
 from serving.refusals import (
     ImageRefusedError,
     NotOfferedError,
@@ -30,7 +31,6 @@ from serving.refusals import (
     ReadingFailedError,
     RefusedError,
     RequestError,
-    TooLargeError,
     image_refused,
 )
 from serving.stamp import choose_request_id
@@ -40,7 +40,6 @@ logger = logging.getLogger(__name__)
 Headers = dict[str, str]
 TRIES = 2
 """Times that a request is begun where the model is swapped while its lines are read."""
-Opened = PageFile | ImageRefusedError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,13 +128,14 @@ class PageReader(Model):  # type: ignore[misc]  # KServe is untyped
                 payload.get("parameters") if isinstance(payload, dict) else None, self._limits
             )
             sent = images_from_v1(payload, self._limits.of_files, partial=wanted.lines.partial)
-            predictions, lines = self._read(sent, wanted, asked.request_id, check)
+            named = list(zip(sent, names_from_v1(payload), strict=True))
+            predictions, lines = self._read(named, wanted, asked.request_id, check)
             return {"predictions": predictions, **asdict(lines.stamp)}, lines
         if unknown := sorted({output.name for output in payload.request_outputs or ()} - {OUTPUT}):
             raise RequestError(f"outputs: there is no {shown(unknown)}; ask for {OUTPUT!r}, or for none")
         wanted = PageWanted.parse(to_http_parameters(payload.parameters or {}), self._limits)
         sent = images_from_v2(payload.inputs, self._limits.of_files, partial=wanted.lines.partial)
-        predictions, lines = self._read(sent, wanted, asked.request_id, check)
+        predictions, lines = self._read([(file, "") for file in sent], wanted, asked.request_id, check)
         found = [orjson.dumps(one).decode() for one in predictions]
         response = InferResponse(
             response_id=lines.stamp.request_id,
@@ -149,9 +149,9 @@ class PageReader(Model):  # type: ignore[misc]  # KServe is untyped
         return response, lines
 
     def _read(
-        self, sent: Sequence[Sent], wanted: PageWanted, request_id: str, check: Check
+        self, sent: Sequence[Named], wanted: PageWanted, request_id: str, check: Check
     ) -> tuple[list[dict[str, Any]], Lines]:
-        opened = self._open(sent, partial=wanted.lines.partial)
+        opened = open_files(sent, self._limits, check, partial=wanted.lines.partial)
         for _ in range(TRIES):
             with suppress(ModelSwappedError):
                 return self._read_all(opened, wanted, request_id, check)
@@ -179,26 +179,3 @@ class PageReader(Model):  # type: ignore[misc]  # KServe is untyped
             return read_file(file, lines, wanted, self._limits, instance=at, time=self._clock(), check=check)
         except ImageError as error:
             raise image_refused(error, at) from error
-
-    def _open(self, sent: Sequence[Sent], *, partial: bool) -> list[Opened]:
-        """Open every file, and count their pages before any is decoded."""
-        limits, opened, num_pages = self._limits, list[Opened](), 0
-        for at, data in enumerate(sent):
-            try:
-                if isinstance(data, ImageRefusedError):
-                    raise data
-                file = PageFile.of_bytes(data, max_pixels=limits.max_page_pixels, max_pages=limits.max_pages)
-            except (ImageError, ImageRefusedError) as error:
-                refused = error if isinstance(error, ImageRefusedError) else image_refused(error, at)
-                if not partial:
-                    raise refused from error
-                opened.append(refused)
-                continue
-            num_pages += file.num_pages
-            if num_pages > limits.max_pages:
-                raise TooLargeError(
-                    f"the files up to instance {at} have {num_pages} pages, at most {limits.max_pages} are read a "
-                    "request; send them in several requests"
-                )
-            opened.append(file)
-        return opened

@@ -1,5 +1,6 @@
 """The parameters of a request to read pages: what its answer shall hold beyond lines, text and confidence."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,10 @@ from serving.wanted import Wanted, flag
 
 FORMATS = ("text", "alto", "page", "pdf", "overlay")
 """Files that can be asked for, by the words of ``python -m htr pages --formats``."""
+NAME = r"^[^\x00-\x1f\x7f]*$"
+"""What a file can be called: no control characters."""
+MAX_NAME = 255
+"""Characters of a file's name."""
 OUTPUT = "pages"
 """The one V2 output: what V1 says of a file, as JSON."""
 
@@ -40,6 +45,24 @@ class PageWanted:
         if not isinstance(parameters, Mapping):
             return cls(lines=lines)
         return cls(lines=lines, formats=_formats(parameters), crops=flag(parameters, "crops"))
+
+
+def names_from_v1(payload: object) -> list[str]:
+    """Return what a V1 request calls its files, "" where it does not: ``{"image": {...}, "name": "letter.jpg"}``.
+
+    Raises:
+        RequestError: a name is none.
+    """
+    instances = payload.get("instances") if isinstance(payload, dict) else None
+    names: list[str] = []
+    for at, instance in enumerate(instances if isinstance(instances, list) else []):
+        name = instance.get("name", "") if isinstance(instance, dict) else ""
+        if not isinstance(name, str) or len(name) > MAX_NAME or not re.fullmatch(NAME, name):
+            raise RequestError(
+                f"instance {at}: name: expected at most {MAX_NAME} characters and no control characters"
+            )
+        names.append(name)
+    return names
 
 
 def _formats(parameters: Mapping[str, object]) -> tuple[str, ...]:

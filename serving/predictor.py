@@ -17,7 +17,7 @@ from htr.errors import ImageError
 from serving.admission import Admission, Check
 from serving.answers import EXTRA_OUTPUTS, OUTPUTS, Outcome, check_outputs, v1_answer, v2_outputs
 from serving.limits import Limits
-from serving.log_rows import log_rows
+from serving.log_rows import keep
 from serving.prediction_log import PredictionLog
 from serving.protocol import INPUT_NAME, Sent, check_pixels, images_from_v1, images_from_v2
 from serving.refusals import (
@@ -52,6 +52,8 @@ class Answered:
 
     answer: dict[str, Any] | InferResponse
     outcomes: Sequence[Outcome]
+    images: Sequence[Sent]
+    """One an outcome."""
     stamp: Stamp
     first_position: int
 
@@ -142,6 +144,7 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
         return Answered(
             answer=v1_answer(outcomes, stamp, wanted),
             outcomes=outcomes,
+            images=images,
             stamp=stamp,
             first_position=wanted.first_position,
         )
@@ -161,7 +164,9 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
             requested_outputs=infer.request_outputs,
             use_binary_outputs=infer.use_binary_outputs,
         )
-        return Answered(answer=answer, outcomes=outcomes, stamp=stamp, first_position=wanted.first_position)
+        return Answered(
+            answer=answer, outcomes=outcomes, images=images, stamp=stamp, first_position=wanted.first_position
+        )
 
     def _read(self, images: list[Sent], served: Served, wanted: Wanted, check: Check) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -185,5 +190,11 @@ class LineReader(Model):  # type: ignore[misc]  # KServe is untyped
         """Log what was read; not in the pool, so that a request has rows exactly where it has an answer."""
         if self._log is None:
             return
-        first = answered.first_position
-        self._log.append(log_rows(answered.outcomes, answered.stamp, time=self._clock(), first_position=first))
+        keep(
+            self._log,
+            answered.outcomes,
+            answered.images,
+            answered.stamp,
+            time=self._clock(),
+            first_position=answered.first_position,
+        )

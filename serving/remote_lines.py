@@ -16,12 +16,12 @@ import httpx
 import orjson
 
 from htr.errors import SettingsError
-from htr.page_crop import Crop
+from htr.page_crop import Crop, encode_crop
 from htr.page_geometry import PageLine
 from serving.access import Token
 from serving.admission import Check
 from serving.line_source import ModelSwappedError, Prediction
-from serving.page_answers import b64, encode_crop
+from serving.page_answers import b64
 from serving.refusals import BusyError, PredictorAwayError, ReadingFailedError
 from serving.stamp import Stamp
 from serving.wanted import Wanted
@@ -34,6 +34,8 @@ LINES_AT_ONCE = 4
 AWAY_S = 5
 """Seconds after which it is worth trying again where the predictor does not say."""
 CONNECT_S = 3.0
+MAX_PAUSE_S = 2
+"""Between two looks at whether time is up."""
 STATUS_BUSY, STATUS_AWAY = 429, 503
 _UNUSABLE = {
     401: "wants another token; give --predictor-token-file",
@@ -180,8 +182,10 @@ class RemoteLines:
 
         tasks = [self._source.pool.submit(work, start) for start in range(0, len(lines), LINES_AT_ONCE)]
         try:
-            wait(tasks, return_when=FIRST_EXCEPTION)
-            finished = [one for task in tasks if not task.cancelled() for one in task.result()]
+            ended, _ = wait(tasks, return_when=FIRST_EXCEPTION)
+            for task in ended:  # what went wrong is raised before any that still waits is waited for
+                task.result()
+            finished = [one for task in tasks for one in task.result()]
         finally:
             for task in tasks:
                 task.cancel()
@@ -207,7 +211,8 @@ class RemoteLines:
             except BusyError as busy:
                 if self._read_by is None:  # as our own queue would have said
                     raise
-                self._source.pause(busy.retry_after_s or 1)  # half a page is too good to be thrown away
+                # Half a page is too good to be thrown away.
+                self._source.pause(min(busy.retry_after_s or 1, MAX_PAUSE_S))
                 continue
             if self._read_by is not None and self._read_by.bundle_digest != stamp.bundle_digest:
                 raise ModelSwappedError

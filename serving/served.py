@@ -1,21 +1,45 @@
-"""A bundle folder in, a recogniser that is ready to answer out, with the version that answers are stamped with."""
+"""A bundle folder in, something ready to read with out, with the version that answers are stamped with."""
 
 import io
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image
 
 from htr.bundle import short
-from htr.recogniser import Recogniser
+from htr.image import Decoded
+from htr.recogniser import Observation, Recogniser
 from serving.stamp import Stamp
+
+
+class Observer(Protocol):
+    """Reads lines and measures them: a `Recogniser`, or one in other processes (`serving.readers`)."""
+
+    digest: str
+    """Of its bundle."""
+
+    def observe(
+        self, images: Iterable[bytes], *, characters: bool = False, alternatives: int = 0
+    ) -> Iterator[Observation]:
+        """See `htr.recogniser.Recogniser.observe`."""
+
+    def observe_decoded(
+        self, images: Iterable[Decoded], *, characters: bool = False, alternatives: int = 0
+    ) -> Iterator[Observation]:
+        """See `htr.recogniser.Recogniser.observe_decoded`."""
+
+
+Load = Callable[[Path], Observer]
+"""Loads a bundle folder; raises BundleError."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """A recogniser with the version that answers are stamped with."""
+    """What reads, with the version that answers are stamped with."""
 
-    recogniser: Recogniser
+    recogniser: Observer
     version: str
     """Registry version, or a short bundle digest where there is no registry."""
 
@@ -24,12 +48,8 @@ class Served:
         return Stamp(model_version=self.version, request_id=request_id, bundle_digest=self.recogniser.digest)
 
 
-def serve_bundle(folder: Path, *, version: str = "") -> Served:
+def load_warm(folder: Path) -> Recogniser:
     """Load a bundle folder and read one blank line with it, so that the first request does not pay for it.
-
-    Args:
-        folder: the bundle.
-        version: registry version, or "" for a short digest.
 
     Raises:
         BundleError: missing, incomplete, altered, or of another version.
@@ -38,4 +58,19 @@ def serve_bundle(folder: Path, *, version: str = "") -> Served:
     blank = io.BytesIO()
     Image.new("L", (256, 64), 255).save(blank, "PNG")
     recogniser.read([blank.getvalue()])
+    return recogniser
+
+
+def serve_bundle(folder: Path, *, version: str = "", load: Load = load_warm) -> Served:
+    """Load a bundle folder, ready to answer.
+
+    Args:
+        folder: the bundle.
+        version: registry version, or "" for a short digest.
+        load: how; by default into this process.
+
+    Raises:
+        BundleError: missing, incomplete, altered, or of another version.
+    """
+    recogniser = load(folder)
     return Served(recogniser=recogniser, version=version or short(recogniser.digest))

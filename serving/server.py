@@ -8,7 +8,7 @@ import asyncio
 from argparse import Namespace
 from collections.abc import Callable
 
-from grpc import aio  # type: ignore[import-untyped]
+from grpc import aio
 from kserve import Model, ModelServer
 from kserve.model_server import app
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc

@@ -55,14 +55,18 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def model_server(*args: str, timeout_s: float = 90) -> Iterator[RunningServer]:
-    """Run ``python -m serving`` on free ports until the block ends.
+def model_server(
+    *args: str, module: str = "serving", http_port: str = "0", timeout_s: float = 90
+) -> Iterator[RunningServer]:
+    """Run ``python -m serving`` until the block ends.
 
     Args:
-        args: its options; ports are chosen here.
+        args: its options but for ports.
+        module: another one that takes the same flags.
+        http_port: by default any free one.
         timeout_s: how long it may take to become ready.
     """
-    command = [sys.executable, "-m", "serving", "--http_port", "0", "--grpc_port", "0", *args]
+    command = [sys.executable, "-m", module, "--http_port", http_port, "--grpc_port", "0", *args]
     with tempfile.TemporaryDirectory() as folder:
         stderr = Path(folder) / "stderr"
         with (
@@ -85,9 +89,9 @@ def model_server(*args: str, timeout_s: float = 90) -> Iterator[RunningServer]:
                     process.kill()
 
 
-def refused_start(*args: str) -> tuple[int, str]:
+def refused_start(*args: str, module: str = "serving") -> tuple[int, str]:
     """Run ``python -m serving`` with options that it cannot work with; return exit code and stderr."""
-    command = [sys.executable, "-m", "serving", *args]
+    command = [sys.executable, "-m", module, *args]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stderr
 

@@ -114,7 +114,7 @@ def test_a_withdrawal_is_listed_and_needs_something_to_withdraw(site: Site) -> N
     ("sent", "status", "reason"),
     [
         (body("bad", new_text=""), 400, "^new_text: expected"),
-        (body("bad", image=None, request_id="r-1"), 400, "^image: missing.*keeps no images"),
+        (body("bad", image=None, request_id="r-1"), 400, "^image: missing.*need not have kept it"),
         (body("bad", image={"b64": "A" * 15_000_000}), 413, "^image: image has"),
         (["bad"], 400, "expected a JSON object"),
     ],

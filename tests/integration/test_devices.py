@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,16 +68,31 @@ def last_checkpoint(work: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_the_rate_of_two_devices_is_that_of_all_their_lines(dataset: LinesDataset, alone: Path) -> None:
-    bundle = Bundle.open(alone / "bundle")
+def measured(bundle: Bundle, dataset: LinesDataset) -> ErrorCounts:
+    """Return the errors of a network on all val lines, counted by one process."""
     net, total = load_net(bundle), ErrorCounts()
     for line in dataset.lines("val"):
         tensor = torch.from_numpy(line_tensor(decode(line.image), bundle.geometry))[None]
         with torch.no_grad():
             reading = bundle.alphabet.decode(best_path(net(tensor)[0].numpy()).class_ids)
         total += count_errors(line.text, reading)
+    return total
+
+
+def test_the_rate_of_two_devices_is_that_of_all_their_lines(dataset: LinesDataset, alone: Path) -> None:
+    total = measured(Bundle.open(alone / "bundle"), dataset)
     assert total.lines == 21
     assert float((alone / "cer").read_text()) == pytest.approx(total.cer, abs=1e-12)
+
+
+def test_two_devices_judge_and_keep_one_average_of_their_weights(
+    dataset: LinesDataset, alone: Path, tmp_path: Path
+) -> None:
+    result = train(dataset, tmp_path / "b", replace(CONFIG, averaging=0.8), work=tmp_path / "w")
+    assert result is not None
+    assert result.validation_cer == pytest.approx(measured(Bundle.open(tmp_path / "b"), dataset).cer, abs=1e-12)
+    averaged, last = load_file(tmp_path / "b" / WEIGHTS), load_file(alone / "bundle" / WEIGHTS)
+    assert any(abs(averaged[name] - last[name]).max() > 1e-4 for name in last)
 
 
 def test_two_devices_show_progress_and_give_the_same_again(

@@ -21,6 +21,7 @@ import pytest
 import components.gate.rules as gate
 import htr.bundle
 import htr.corrections
+import htr.image_log
 import htr.lines
 import htr.page_json
 import htr.prediction_log
@@ -37,6 +38,7 @@ from htr.decoding import LEXICON, NGRAM, Decoding
 from htr.errors import QuillflowError
 from htr.evaluate import Evaluation, ReadLine, profile_table
 from htr.image import Geometry
+from htr.image_log import LoggedImage, digest_of, read_images
 from htr.lines import Line, LinesDataset, LinesWriter
 from htr.metrics import count_errors
 from htr.page_geometry import PageLine
@@ -48,7 +50,7 @@ from htr.report import build_report, read_report
 from monitoring.decisions import Decision, DecisionLog
 from monitoring.drift import read_reference
 from monitoring.verdict import VERDICT, FeatureDrift, Verdict, read_verdict, write_verdict
-from serving.prediction_log import PredictionLog
+from serving.prediction_log import LogPolicy, PredictionLog
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CALIBRATION = Calibration(slope=-1.5, offset=0.25, length_slope=0.5)
@@ -105,6 +107,20 @@ def write_prediction_log(path: Path) -> None:
     log.close()
     (file,) = path.iterdir()
     file.rename(path / "20260102T120000.000000Z-1-0.parquet")  # it was named by the process
+
+
+def write_image_log(path: Path) -> None:
+    log = PredictionLog(path, policy=LogPolicy(image_share=1.0), clock=lambda: NOON)
+    about = {"request_id": "r0", "model_version": "3", "bundle_digest": "sha256:b", "confidence": 0.75}
+    log.append_images(
+        [
+            {**about, "time": NOON, "position": position, "text": text, "image": text.encode()}
+            for position, text in enumerate(("Zoé 9", ""))
+        ]
+    )
+    log.close()
+    (file,) = (path / htr.image_log.FOLDER).iterdir()
+    file.rename(file.with_name("20260102T120000.000000Z-1-0.parquet"))  # it was named by the process
 
 
 def evaluation(who: str) -> Evaluation:
@@ -223,6 +239,9 @@ FORMATS = {
     "prediction log": _format(
         "prediction-log", htr.prediction_log.FORMAT_VERSION, write_prediction_log, read_log, ""
     ),
+    "image log": _format(
+        "image-log", htr.image_log.FORMAT_VERSION, write_image_log, lambda path: list(read_images(path)), ""
+    ),
     "report": _format("report.json", htr.report.FORMAT_VERSION, write_report, read_report, ""),
     "gate decision": _format("decision.json", gate.FORMAT_VERSION, write_decision, read_decision, ""),
     "read page": _format("page.json", htr.page_json.FORMAT_VERSION, write_page, parse_page_json, ""),
@@ -248,6 +267,10 @@ FORMATS = {
         LOG,
     ),
 }
+
+
+PARQUET = ("prediction log", "image log")
+"""Those that are Parquet files and nothing else."""
 
 
 def shape(value: Any) -> Any:
@@ -292,12 +315,11 @@ def test_todays_writer_writes_what_the_golden_file_of_its_version_holds(name: st
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_golden_file_names_its_version(name: str) -> None:
     one = FORMATS[name]
-    if name == "prediction log":
-        (file,) = one.golden.iterdir()
-        assert pq.read_schema(file).metadata == {
-            b"format_version": str(one.version).encode(),
-            b"profile_version": str(htr.profile.PROFILE_VERSION).encode(),
-        }
+    if name in PARQUET:
+        (file,) = one.golden.rglob("*.parquet")
+        profiled = {b"profile_version": str(htr.profile.PROFILE_VERSION).encode()}
+        expected = {b"format_version": str(one.version).encode(), **(profiled if name == "prediction log" else {})}
+        assert pq.read_schema(file).metadata == expected
     else:
         first = (one.golden / one.versioned).read_text().splitlines()
         text = first[0] if one.versioned.endswith(".jsonl") else "\n".join(first)
@@ -312,8 +334,8 @@ def test_a_reader_refuses_another_version_and_names_it(name: str, tmp_path: Path
         shutil.copytree(one.golden, copy)
     else:
         shutil.copyfile(one.golden, copy)
-    if name == "prediction log":
-        (file,) = copy.iterdir()
+    if name in PARQUET:
+        (file,) = copy.rglob("*.parquet")
         table = pq.read_table(file)
         pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"format_version": b"99"}), file)
     else:
@@ -371,6 +393,22 @@ def test_the_golden_prediction_log_reads_as_it_was_written() -> None:
     assert (second["position"], second["model_version"], second["bundle_digest"]) == (1, "3", "sha256:b")
     assert second["confidence"] == 0.75
     assert {name: second[name] for name in FEATURES} == {name: getattr(PROFILE, name) for name in FEATURES}
+
+
+def test_the_golden_image_log_reads_as_it_was_written() -> None:
+    first, second = read_images(FORMATS["image log"].golden)
+    assert first == LoggedImage(
+        time=NOON,
+        request_id="r0",
+        position=0,
+        model_version="3",
+        bundle_digest="sha256:b",
+        text="Zoé 9",
+        confidence=0.75,
+        image_digest=digest_of("Zoé 9".encode()),
+        image="Zoé 9".encode(),
+    )
+    assert (second.position, second.text, second.image) == (1, "", b"")
 
 
 def test_the_golden_report_gives_the_figures_it_was_made_from() -> None:

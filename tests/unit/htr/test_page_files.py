@@ -97,7 +97,7 @@ def test_the_pages_of_a_pdf_are_drawn_at_its_size(tmp_path: Path) -> None:
     [
         (b"", "empty", "no bytes"),
         (b"some text", "undecodable", "not an image"),
-        (b"%PDF-1.7\nnothing more", "undecodable", "PDF cannot be opened"),
+        (b"%PDF-1.7\nnothing more", "undecodable", "the PDF is damaged"),
     ],
 )
 def test_what_is_no_page_is_refused(tmp_path: Path, data: bytes, reason: str, told: str) -> None:
