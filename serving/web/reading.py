@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from htr.page_geometry import PageLine
+from htr.page_geometry import PageLine, Point, Points
 from htr.page_reading import LineReading, PageReading, Word
 from serving.client import LineRead
 
@@ -148,8 +148,33 @@ def _corrected(line: SeenLine, sent: str | None) -> LineReading:
     if sent is None or sent == line.text:
         return LineReading(line=line.line, text=line.text, confidence=line.confidence, words=line.words)
     words = sent.split(" ") if sent else []
-    if len(words) == len(line.words):  # the same words, other letters: they stand where they stood
-        placed = tuple(Word(text=word, polygon=old.polygon) for word, old in zip(words, line.words, strict=True))
-    else:
-        placed = (Word(text=sent, polygon=line.line.polygon),) if sent else ()
+    same = len(words) == len(line.words)  # other letters of the same words, which stand where they stood
+    places = [old.polygon for old in line.words] if same else _spread(words, _ends(line))
+    placed = tuple(Word(text=word, polygon=place) for word, place in zip(words, places, strict=True))
     return LineReading(line=line.line, text=sent, confidence=1.0, words=placed)
+
+
+def _ends(line: SeenLine) -> Points:
+    """Return the corners of all that is written on a line: top left, top right, bottom right, bottom left."""
+    if line.words:
+        first, last = line.words[0].polygon, line.words[-1].polygon
+        return first[0], last[1], last[2], first[3]
+    left, top, right, foot = line.line.box
+    return (left, top), (right, top), (right, foot), (left, foot)
+
+
+def _spread(words: Sequence[str], corners: Points) -> list[Points]:
+    """Return a place for each word, as if all letters were equally wide."""
+    a, b, c, d = corners
+    total = max(1, len(" ".join(words)))
+    places: list[Points] = []
+    start = 0
+    for word in words:
+        low, high = start / total, (start + len(word)) / total
+        places.append((_between(a, b, low), _between(a, b, high), _between(d, c, high), _between(d, c, low)))
+        start += len(word) + 1
+    return places
+
+
+def _between(first: Point, second: Point, share: float) -> Point:
+    return first[0] + share * (second[0] - first[0]), first[1] + share * (second[1] - first[1])

@@ -1,6 +1,7 @@
 """The web page as people use it: Chromium before the page, before a server with the shipped model."""
 
 import base64
+import hashlib
 import io
 import re
 import socket
@@ -15,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from benchmarks.invented_page import invented_page
+from htr.choosing import choose
 from htr.correction_store import CorrectionStore
 from htr.corrections import Correction
 from htr.image import decode
@@ -244,7 +246,7 @@ def tab_to(page: Page, wanted: Callable[[], Locator]) -> None:
     raise AssertionError("Tab never gets there")
 
 
-def test_the_queue_hands_out_lines_and_tells_samples_apart(site: Site) -> None:
+def test_the_queue_hands_out_lines_and_tells_samples_apart(site: Site, folder: Path) -> None:
     page = named(site.open(), "Cy")
     other = named(site.open(), "Di")
     for one in (page, other):
@@ -254,6 +256,7 @@ def test_the_queue_hands_out_lines_and_tells_samples_apart(site: Site) -> None:
         ".crop img:visible"
     ).get_attribute("src")
     picture(page, "queue")
+    names = ["sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "waiting").iterdir()]
     before = len(site.stored())
     for number in range(4):
         field_of(page).fill(f"queued {number}")
@@ -267,7 +270,14 @@ def test_the_queue_hands_out_lines_and_tells_samples_apart(site: Site) -> None:
     kept = site.stored()[before:]
     assert [(one.author, one.new_text) for one in kept] == [("Cy", f"queued {number}") for number in range(4)]
     assert len({one.image_digest for one in kept}) == 4
-    assert {one.chosen_by for one in kept} == {"reading", "sample"}
+    assert [one.chosen_by for one in kept] == [drawn(one.image_digest) for one in kept]
+    assert {one.chosen_by for one in kept} <= {drawn(name) for name in names} == {"reading", "sample"}
+
+
+def drawn(name: str) -> str:
+    """Return what a line of the queue must be sent as, which its name alone says."""
+    (choice,) = choose([0.5], np.empty((1, 0)), count=1, control_share=0.5, seed=0, names=[name])
+    return "sample" if choice.why == "control" else "reading"
 
 
 def waiting(page: Page) -> bool:

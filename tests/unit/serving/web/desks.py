@@ -26,7 +26,7 @@ def seen_line(text: str, confidence: float = 0.5, *, seed: int = 0, **changes: A
         "page": "a page",
         "letters": tuple(Letter(text=one, confidence=0.9) for one in text),
         "others": (),
-        "line": PageLine(polygon=box(10, 10, 90, 40), baseline=((10, 35), (90, 35))),
+        "line": PageLine(polygon=(*box(10, 10, 90, 40), (10, 25)), baseline=((10, 35), (90, 35))),
         "words": tuple(
             Word(text=word, polygon=box(20 * n, 10, 20 * n + 15, 40)) for n, word in enumerate(text.split())
         ),

@@ -108,8 +108,8 @@ def test_every_line_of_a_page_is_outlined_where_it_stands() -> None:
     view = look.sheet_view(work_with(seen_line("one"), seen_line("two", 0.95)).shown)
     assert 'viewBox="0 0 100 200"' in view
     assert re.findall(r'<polygon class="(\w+)" data-line="(\d)" points="([^"]*)"', view) == [
-        ("weak", "0", "10,10 90,10 90,40 10,40"),
-        ("sure", "1", "10,10 90,10 90,40 10,40"),
+        ("weak", "0", "10,10 90,10 90,40 10,40 10,25"),
+        ("sure", "1", "10,10 90,10 90,40 10,40 10,25"),
     ]
 
 

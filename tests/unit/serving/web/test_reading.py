@@ -36,5 +36,7 @@ def test_files_to_take_away_say_what_was_sent_with_words_where_they_stood() -> N
         Word(text="ono", polygon=box(0, 10, 15, 40)),
         Word(text="two", polygon=box(20, 10, 35, 40)),
     )
-    assert [word.text for word in second.words] == ["a b c"]
+    assert [word.text for word in second.words] == ["a", "b", "c"]
+    assert [word.polygon[0] for word in second.words] == [(0, 10), (6, 10), (12, 10)]
+    assert second.words[-1].polygon[1:3] == ((15, 10), (15, 40))
     assert (first.confidence, work_with(seen_line("one")).page_reading(0).lines[0].confidence) == (1.0, 0.5)
