@@ -71,7 +71,7 @@ def _serve(options: argparse.Namespace, closing: ExitStack) -> None:
     folder = None
     if options.queue is not None:
         queue = Queue(control_share=options.control_share, seed=options.seed, clock=time.monotonic)
-        folder = Folder(options.queue, Reader(client), queue, options.seed, stopping.wait)
+        folder = Folder(options.queue, Reader(client), queue, options.seed, stopping.wait, options.queue_of)
         folder.files()  # refused now where there is no such folder
         folder.start()
     desk = Desk(client=client, clock=time.monotonic, folder=folder, seed=options.seed)
@@ -103,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeout-s", type=_seconds, default=60.0, help="longest wait for it (default: 60)")
     parser.add_argument(
         "--queue", type=Path, metavar="DIR", help="a folder of pages or lines to be looked at (default: none)"
+    )
+    parser.add_argument(
+        "--queue-of",
+        choices=["automatic", "page", "line"],
+        default="automatic",
+        help="what its pictures are (default: each by its shape)",
     )
     parser.add_argument(
         "--control-share",

@@ -12,7 +12,7 @@ from htr.page_files import SUFFIXES
 from serving.client import RefusedError, UnreachableError
 from serving.web.plain_words import plain
 from serving.web.queue import Queue, key_of
-from serving.web.reader import Reader
+from serving.web.reader import AUTOMATIC, Reader
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Folder:
         queue: takes the lines.
         seed: draws the order.
         wait: waits some seconds, and returns whether to stop.
+        kind: what all of its pictures are, AUTOMATIC, PAGE or LINE of `serving.web.reader`.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Folder:
     queue: Queue
     seed: int
     wait: Callable[[float], bool]
+    kind: str = AUTOMATIC
     state: str = "The folder has not been read yet."
     """One sentence for the person at the page."""
     _num_bytes: int = 0
@@ -108,7 +110,7 @@ class Folder:
     def _read_file(self, file: Path, corrected: set[str]) -> None:
         while True:
             try:
-                work = self.reader.read_file(file)
+                work = self.reader.read_file(file, kind=self.kind)
                 lines = [line for sheet in work.sheets for line in sheet.lines if key_of(line) not in corrected]
                 self.queue.add(lines)
             except UnreachableError as error:

@@ -25,6 +25,8 @@ MAX_DRAWING = 4 * 1024 * 1024
 _PNG_ADDRESS = "data:image/png;base64,"
 LINE_ASPECT = 4.0
 """Width over height from which on a picture is taken for one line."""
+LINE_HEIGHT = 300
+"""Pixels; in a picture that is no higher, a page of writing could not be read anyway."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,9 +42,9 @@ class Picture:
     """A JPEG."""
 
     @property
-    def is_wide(self) -> bool:
-        """Whether it has the shape of a line."""
-        return self.width >= LINE_ASPECT * self.height
+    def is_line(self) -> bool:
+        """Whether it has the shape of one line."""
+        return self.height <= LINE_HEIGHT or self.width >= LINE_ASPECT * self.height
 
 
 def open_pictures(path: Path) -> list[Picture]:

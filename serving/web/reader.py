@@ -28,7 +28,7 @@ class Reader:
     def read_file(self, path: Path, *, kind: str = AUTOMATIC) -> Work:
         """Read a file as a page, or as one line.
 
-        By itself a picture is a line where it is as wide as one, or where one line and no more is found on it.
+        By itself a picture is a line where it has the shape of one, or where no second line is found on it.
 
         Args:
             path: an image or a PDF.
@@ -46,7 +46,7 @@ class Reader:
             raise ImageError(
                 "unsupported", "a PDF or a file of several pages is no single line; read it as a page"
             )
-        if kind == LINE or (kind == AUTOMATIC and may_be_line and first.is_wide):
+        if kind == LINE or (kind == AUTOMATIC and may_be_line and first.is_line):
             return _work(path, [self._line(data, first, name=path.name)])
         sheets = self._pages(data, pictures, name=path.name)
         if kind == AUTOMATIC and may_be_line and _is_small(first) and len(sheets[0].lines) < 2:

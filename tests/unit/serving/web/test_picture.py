@@ -69,9 +69,9 @@ def test_every_page_has_a_preview_upright_and_no_larger_than_needed(tmp_path: Pa
     path = tmp_path / "two.tif"
     pages[0].save(path, save_all=True, append_images=pages[1:])
     first, second = open_pictures(path)
-    assert (first.width, first.height, first.is_wide) == (3000, 2000, False)
+    assert (first.width, first.height, first.is_line) == (3000, 2000, False)
     assert max(Image.open(io.BytesIO(first.preview)).size) == MAX_SIDE
-    assert (second.number, second.is_wide, Image.open(io.BytesIO(second.preview)).size) == (2, True, (900, 100))
+    assert (second.number, second.is_line, Image.open(io.BytesIO(second.preview)).size) == (2, True, (900, 100))
     lying = tmp_path / "lying.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -48,13 +48,14 @@ def picture(folder: Path, width: int, height: int) -> Path:
 @pytest.mark.parametrize(
     ("size", "kind", "num_lines", "read_as"),
     [
-        ((400, 50), AUTOMATIC, 3, LINE),
-        ((60, 80), AUTOMATIC, 3, PAGE),
-        ((60, 80), AUTOMATIC, 1, LINE),
-        ((60, 80), AUTOMATIC, 0, LINE),
-        ((400, 50), PAGE, 3, PAGE),
-        ((60, 80), PAGE, 1, PAGE),
-        ((60, 80), LINE, 3, LINE),
+        ((1600, 400), AUTOMATIC, 3, LINE),
+        ((400, 200), AUTOMATIC, 3, LINE),
+        ((600, 800), AUTOMATIC, 3, PAGE),
+        ((600, 800), AUTOMATIC, 1, LINE),
+        ((600, 800), AUTOMATIC, 0, LINE),
+        ((400, 200), PAGE, 3, PAGE),
+        ((600, 800), PAGE, 1, PAGE),
+        ((600, 800), LINE, 3, LINE),
     ],
 )
 def test_what_it_is(tmp_path: Path, size: tuple[int, int], kind: str, num_lines: int, read_as: str) -> None:
