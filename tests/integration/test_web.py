@@ -103,7 +103,7 @@ def picture(page: Page, name: str) -> None:
     """Take a picture for the docs where that is asked for."""
     shot = page.screenshot()
     if PICTURES is not None:
-        few = Image.open(io.BytesIO(shot)).convert("RGB").quantize(96, dither=Image.Dither.NONE)
+        few = Image.open(io.BytesIO(shot)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         few.save(PICTURES / f"web-{name}.png", optimize=True)
 
 
