@@ -392,7 +392,8 @@ def test_what_was_uploaded_is_gone_when_the_page_is_stopped(site: Site, folder: 
         assert list(stopped.folder.rglob("line.png"))
         page.close()
         assert stopped.stop() == 0
-        assert list(stopped.folder.iterdir()) == []
+        assert list(stopped.folder.glob("quillflow-web-*")) == []
+        assert list(stopped.folder.rglob("*.png")) == []
         assert "Traceback" not in stopped.stderr.read_text()
 
 
