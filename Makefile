@@ -9,6 +9,8 @@ LINES ?=
 ARRIVING ?=
 BUDGET ?=
 HOST ?=
+SERVER ?= http://127.0.0.1:8080
+QUEUE ?=
 MINUTES ?= 18
 
 # uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
@@ -25,7 +27,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up ui serve drift bench compile submit wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift bench compile submit wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -45,6 +47,9 @@ run: setup ## The whole loop on one machine; LINES=<lines dataset> runs it on yo
 
 up: setup ## MLflow's pages and the model server on the newest run's champion; Ctrl-C stops both
 	@$(BIN)/python -m pipelines up --run "$(RUNS)/latest" $(ARGS)
+
+web: setup ## The page in a browser, before the server at SERVER=<URL>; QUEUE=<folder> has lines to be looked at
+	@$(BIN)/python -m serving.web --server "$(SERVER)" $(if $(QUEUE),--queue "$(QUEUE)") $(ARGS)
 
 check: lint test ## Everything that must pass: style, types, who imports whom, tests
 

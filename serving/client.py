@@ -64,14 +64,22 @@ class Client:
         self._model = model
         self._pages_model = pages_model
 
-    def read(self, images: Sequence[bytes]) -> list[LineRead]:
+    def read(self, images: Sequence[bytes], *, characters: bool = False, alternatives: int = 0) -> list[LineRead]:
         """Return what the server reads on some encoded line images, in their order.
+
+        Args:
+            images: each of one line.
+            characters: say where each character stands, and how sure the network was of it.
+            alternatives: how many texts a line at most, the reading included; 0 is none.
 
         Raises:
             ServiceError: as the top of `serving.client_wire` shows.
         """
-        instances = [{"image": {"b64": _b64(image)}} for image in images]
-        answer = self._wire.call("POST", f"/v1/models/{self._model}:predict", {"instances": instances})
+        sent = {
+            "instances": [{"image": {"b64": _b64(image)}} for image in images],
+            "parameters": {"characters": characters, "alternatives": alternatives},
+        }
+        answer = self._wire.call("POST", f"/v1/models/{self._model}:predict", sent)
         try:
             return lines_read(images, answer)
         except (KeyError, TypeError, ValueError) as error:

@@ -24,22 +24,6 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LineRead:
-    """What the server read on one line, and which model it was: what a correction of it needs to say."""
-
-    image: bytes
-    """As it was read; of a line of a page b"" where crops were not asked for."""
-    text: str
-    confidence: float
-    """Calibrated probability that the whole line is right, 0..1."""
-    model_version: str
-    bundle_digest: str
-    request_id: str
-    position: int
-    """Place among the request's lines, from 0."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Character:
     """One code point of a line's text."""
 
@@ -63,6 +47,26 @@ class Alternative:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LineRead:
+    """What the server read on one line, and which model it was: what a correction of it needs to say."""
+
+    image: bytes
+    """As it was read; of a line of a page b"" where crops were not asked for."""
+    text: str
+    confidence: float
+    """Calibrated probability that the whole line is right, 0..1."""
+    model_version: str
+    bundle_digest: str
+    request_id: str
+    position: int
+    """Place among the request's lines, from 0."""
+    characters: tuple[Character, ...] = ()
+    """Of the text, in its order; empty where they were not asked for."""
+    alternatives: tuple[Alternative, ...] = ()
+    """The reading first; empty where none were asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Word:
     """One word, and where it stands on the page."""
 
@@ -80,10 +84,6 @@ class PageLineRead(LineRead):
     baseline: Points
     words: tuple[Word, ...]
     verdicts: tuple[str, ...]
-    characters: tuple[Character, ...]
-    """Empty where they were not asked for."""
-    alternatives: tuple[Alternative, ...]
-    """The reading first; empty where none were asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +132,14 @@ def lines_read(images: Sequence[bytes], answer: dict[str, Any]) -> list[LineRead
     """
     origin = Origin.of(answer)
     return [
-        LineRead(image=image, text=one["text"], confidence=one["confidence"], position=position, **_fields(origin))
+        LineRead(
+            image=image,
+            text=one["text"],
+            confidence=one["confidence"],
+            position=position,
+            **_doubts(one),
+            **_fields(origin),
+        )
         for position, (image, one) in enumerate(zip(images, answer["predictions"], strict=True))
     ]
 
@@ -178,13 +185,20 @@ def _line(line: dict[str, Any], origin: Origin) -> PageLineRead:
         baseline=_points(line["baseline"]),
         words=tuple(Word(text=word["text"], polygon=_points(word["polygon"])) for word in line["words"]),
         verdicts=tuple(line["verdicts"]),
-        characters=tuple(Character(**one) for one in line.get("characters", ())),
-        alternatives=tuple(Alternative(**one) for one in line.get("alternatives", ())),
+        **_doubts(line),
         **_fields(origin),
     )
 
 
-def _fields(origin: Origin) -> dict[str, str]:
+def _doubts(line: dict[str, Any]) -> dict[str, Any]:
+    """Return what may have been asked for about the doubtful parts of a line."""
+    return {
+        "characters": tuple(Character(**one) for one in line.get("characters", ())),
+        "alternatives": tuple(Alternative(**one) for one in line.get("alternatives", ())),
+    }
+
+
+def _fields(origin: Origin) -> dict[str, Any]:
     return {name: getattr(origin, name) for name in Origin.__dataclass_fields__}
 
 

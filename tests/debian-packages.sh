@@ -8,6 +8,7 @@ missing=""
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need prometheus prometheus                         # rules, dashboards, alerts (tests/integration/test_alerts.py)
 need prometheus-alertmanager prometheus-alertmanager    # webhooks, routing (the same)
+need chromium chromium                             # drives the web page (tests/integration/test_web.py)
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

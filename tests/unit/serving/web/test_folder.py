@@ -1,0 +1,94 @@
+"""A folder becomes a queue, whatever lies in it and however the server is."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from htr.errors import SettingsError
+from serving.client import RefusedError, StrangeAnswerError, UnreachableError
+from serving.web import folder as folder_module
+from serving.web.folder import Folder
+from serving.web.queue import Queue
+from serving.web.reader import Reader
+from tests.conftest import line_png
+from tests.unit.serving.web.desks import MemoryServer
+
+
+def folder_of(path: Path, server: MemoryServer, *, seed: int = 0, stop: bool = False) -> Folder:
+    queue = Queue(control_share=0.1, seed=seed, clock=lambda: 0.0)
+    return Folder(path, Reader(server), queue, seed, lambda _: stop)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    (tmp_path / "box 1").mkdir()
+    for number in range(6):
+        (tmp_path / "box 1" / f"{number}.PNG").write_bytes(line_png(f"line number {number}", seed=number))
+    (tmp_path / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def test_every_line_waits_and_other_files_are_let_be(lines: Path) -> None:
+    folder = folder_of(lines, MemoryServer())
+    folder.read()
+    assert (len(folder.queue), folder.state) == (6, "")
+
+
+def test_the_seed_draws_the_order(lines: Path) -> None:
+    orders = [folder_of(lines, MemoryServer(), seed=seed).files() for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_lines_that_were_corrected_already_are_left_out(lines: Path) -> None:
+    images = [path.read_bytes() for path in (lines / "box 1").iterdir()]
+    server = MemoryServer(corrected=["sha256:" + hashlib.sha256(image).hexdigest() for image in images[:2]])
+    folder = folder_of(lines, server)
+    folder.read()
+    assert len(folder.queue) == 4
+
+
+def test_files_that_cannot_be_read_are_counted(lines: Path) -> None:
+    (lines / "broken.jpg").write_bytes(b"\xff\xd8 nothing")
+    folder = folder_of(lines, MemoryServer())
+    folder.read()
+    assert len(folder.queue) == 6
+    assert folder.state == "1 files of the folder could not be read."
+
+
+def test_a_server_that_is_away_is_waited_for(lines: Path) -> None:
+    away = UnreachableError("x: cannot be reached (y)")
+    folder = folder_of(lines, MemoryServer(fails=[away, away]))
+    folder.read()
+    assert len(folder.queue) == 6
+
+
+def test_a_server_that_takes_no_corrections_can_be_read_by(lines: Path) -> None:
+    folder = folder_of(lines, MemoryServer(fails=[RefusedError(404, "none")]))
+    folder.read()
+    assert len(folder.queue) == 6
+
+
+def test_it_ends_with_the_process(lines: Path) -> None:
+    folder = folder_of(lines, MemoryServer(fails=[UnreachableError("x", 5.0)]), stop=True)
+    folder.read()
+    assert len(folder.queue) == 0
+    assert "server is busy" in folder.state
+
+
+def test_something_else_at_the_address_is_told(lines: Path) -> None:
+    folder = folder_of(lines, MemoryServer(fails=[StrangeAnswerError("x")]))
+    folder.read()
+    assert "no reading server" in folder.state
+
+
+def test_no_more_is_kept_than_may(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "MAX_LINES", 3)
+    folder = folder_of(lines, MemoryServer())
+    folder.read()
+    assert len(folder.queue) == 3
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such folder"):
+        folder_of(tmp_path / "none", MemoryServer()).files()
