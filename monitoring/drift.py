@@ -102,7 +102,7 @@ def compare(
         return verdict, None
     shown = (*features, *AS_SENT)
     drawn = [{name: side[name] for name in shown} for side in (before, now)]
-    return verdict, draw_page(drawn[0], drawn[1], threshold)
+    return verdict, draw_page(drawn[0], drawn[1], threshold, drifted=verdict.state == "drift")
 
 
 def _judged(

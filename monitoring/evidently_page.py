@@ -11,7 +11,11 @@ MAX_DRAWN = 10_000
 
 
 def draw_page(
-    before: Mapping[str, npt.NDArray[np.floating]], now: Mapping[str, npt.NDArray[np.floating]], threshold: float
+    before: Mapping[str, npt.NDArray[np.floating]],
+    now: Mapping[str, npt.NDArray[np.floating]],
+    threshold: float,
+    *,
+    drifted: bool,
 ) -> str:
     """Return the page.
 
@@ -19,6 +23,7 @@ def draw_page(
         before: columns of the reference.
         now: the same columns of the window.
         threshold: p-value of the Kolmogorov-Smirnov test at which the page calls a column drifted.
+        drifted: the verdict, which the page's headline is to repeat: it would count columns instead.
     """
     with warnings.catch_warnings():  # its import deprecates, and a constant column divides by zero in its summary
         warnings.simplefilter("ignore")
@@ -26,8 +31,8 @@ def draw_page(
         from evidently import DataDefinition, Dataset, Report
         from evidently.presets import DataDriftPreset
 
-        # One drifted feature is enough for us: this share makes the page's verdict say much the same.
-        preset = DataDriftPreset(num_method="ks", num_threshold=threshold, drift_share=0.5 / len(before))
+        share = 0.0 if drifted else 1.01  # of the columns: any or none of them is drift, or not even all
+        preset = DataDriftPreset(num_method="ks", num_threshold=threshold, drift_share=share)
         kinds = DataDefinition(numerical_columns=list(before))
         current, reference = (
             Dataset.from_pandas(pd.DataFrame(_thinned(columns)), data_definition=kinds)

@@ -56,8 +56,10 @@ def test_lines_that_only_the_encoder_tells_apart_are_drift() -> None:
 
 
 def test_what_was_sent_otherwise_is_told_and_raises_no_alarm() -> None:
-    verdict, _ = compare(REFERENCE, profile_rows(200, seed=5, width=200, height=100))
+    verdict, page = compare(REFERENCE, profile_rows(200, seed=5, width=200, height=100), draw=True)
     assert verdict.state == "quiet"
+    assert page is not None
+    assert "Dataset Drift is NOT detected" in page, "the page's headline repeats the verdict"
     assert {f.name for f in verdict.as_sent if f.drifted} == {"width", "height"}
     assert {f.name for f in verdict.as_sent} == set(AS_SENT)
 
