@@ -49,8 +49,8 @@ def add_layouts(layouts: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     pages = layouts.add_parser(
         "pages",
         help="page images with ALTO or PAGE XML: their lines are cut out",
-        description="Import ALTO (2 to 4) or PAGE (2010 to 2019) files with their page images: every marked line is "
-        "cut out along its outline. Printed and typewritten lines are quarantined where they are marked as such.",
+        description="Import ALTO (2 to 4) or PAGE (2010 to 2019) files with their page images: every marked "
+        "line is cut out along its outline. Lines that are marked as printed or typewritten are quarantined.",
     )
     pages.add_argument("folder", type=Path, metavar="DIR", help="holds the XML files, images beside them")
     add_out(pages)

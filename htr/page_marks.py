@@ -1,8 +1,7 @@
-"""ALTO or PAGE XML in, the lines that somebody marked on a page out: what found lines are scored against, and what
-lines are cut out for training by.
+"""ALTO or PAGE XML in, the lines that somebody marked on a page out.
 
-Both are read as eScriptorium, Transkribus and ABBYY write them: ALTO 2 to 4, PAGE 2010 to 2019. `htr.page_xml` writes
-them.
+Found lines are scored against them, and lines to learn from are cut out by them. Both formats are read as
+eScriptorium, Transkribus and ABBYY write them: ALTO 2 to 4, PAGE 2010 to 2019. `htr.page_xml` writes them.
 """
 
 import html

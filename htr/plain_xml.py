@@ -1,8 +1,8 @@
 """An XML file in, its elements out, and nothing else: no document type, no entity, no other file, no bomb.
 
-The formats that are read here have no document type, so one is refused as soon as it begins, in any encoding: before
-an entity can be declared, let alone expanded or fetched. That leaves of XML's known attacks only sheer size and
-depth, which have limits. It is the same that the package defusedxml does, on the parser that Python has.
+The formats that are read here have no document type, so one is refused as soon as it begins, in any encoding:
+before an entity can be declared, let alone expanded or fetched. That leaves of XML's known attacks only sheer
+size and depth, which have limits. It is the same that the package defusedxml does, on the parser that Python has.
 """
 
 import xml.etree.ElementTree as ET

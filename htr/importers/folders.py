@@ -21,7 +21,7 @@ class Known:
     source: str = ""
     """Name of the collection; by default that of the folder."""
     writer_from: str = "none"
-    """Who wrote a line: ``folder`` if every folder is one hand's, ``page`` if every page is; ``none`` if unknown."""
+    """Who wrote a line: ``folder`` if each folder holds one hand, ``page`` if each page does, else ``none``."""
 
     def __post_init__(self) -> None:
         if self.writer_from not in WRITER_FROM:
@@ -55,7 +55,7 @@ def files_under(folder: Path, endings: tuple[str, ...]) -> Iterator[str]:
 
 
 def split_at(path: str, group: str) -> str:
-    """Return the split that a folder on the way to a file names (train, validation, ...), else that of the group."""
+    """Return the split that a folder above a file names (train, validation, ...), else that of the group."""
     named = (split_named(part) for part in PurePosixPath(path).parent.parts)
     return next((split for split in named if split), None) or split_of_group(group)
 

@@ -1,8 +1,8 @@
 """The IAM database in (``words.txt`` or ``lines.txt``, and the folder of images beside it), a lines dataset out.
 
-The files are no CSV: fields stand apart by single spaces, the transcription goes to the end of the line and may hold
-spaces, quotation marks and ``#``; only a ``#`` at the start makes a comment (Marti and Bunke 2002). A box of -1 means
-that the word was never found on the page. Writers come from ``forms.txt``.
+The files are no CSV: fields stand apart by single spaces, the transcription goes to the end of the line and may
+hold spaces, quotation marks and ``#``; only a ``#`` at the start makes a comment (Marti and Bunke 2002). A box of
+-1 means that the word was never found on the page. Writers come from ``forms.txt``.
 """
 
 import re
@@ -53,10 +53,10 @@ def import_iam(
     Args:
         table: the file; which of the two it is, its ids tell.
         out: the folder to create.
-        images: the folder ``words`` or ``lines``; by default that of this name beside the table or beside its folder.
+        images: the folder ``words`` or ``lines``; by default the one beside the table or its folder.
         forms: forms.txt; by default the one beside the table. Without one, lines are split by form.
-        take_err: whether to keep rows whose segmentation is ``err``; by default that of words is not (the image may
-            hold another word), that of lines is (the line itself is not affected).
+        take_err: whether to keep rows whose segmentation is ``err``; by default those of words are not, since
+            the image may hold another word; those of lines are, since the line itself is whole.
         limit: take that many rows at most.
         policy: cleaning rules, by file or name; see `htr.importers.policy`.
         progress: called with rows done and rows in all.

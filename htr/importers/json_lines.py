@@ -1,7 +1,7 @@
 """A JSON Lines file in, rows of text out: one object a line, as label tools and Hugging Face folders write them.
 
-Texts stay as they are and whole numbers become their digits; null is a missing value. Anything else in a field that
-is used makes the row useless, not the file.
+Texts stay as they are and whole numbers become their digits; null is a missing value. Anything else in a field
+that is used makes the row useless, not the file.
 """
 
 import json
@@ -26,8 +26,8 @@ class JsonTable(Table):
         Raises:
             DataError: a line is not a JSON object, or not UTF-8.
         """
-        for number, cells in _objects(self.path):
-            cells = {self.renamed.get(name, name): value for name, value in cells.items()}
+        for number, values in _objects(self.path):
+            cells = {self.renamed.get(name, name): value for name, value in values.items()}
             unusable = (n for n, v in cells.items() if isinstance(v, bool) or not isinstance(v, str | int | None))
             yield Row(
                 number=number,

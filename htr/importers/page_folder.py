@@ -1,7 +1,7 @@
 """Page images with ALTO or PAGE XML in, a lines dataset out: every marked line is cut out of its page.
 
-Lines are cut as `htr.page_crop` cuts those of pages that are read: turned level, what lies outside the outline painted
-with paper. Each line of each file is a row; a file that is no page is one row, too.
+Lines are cut as `htr.page_crop` cuts those of pages that are read: turned level, what lies outside the outline
+painted with paper. Each line of each file is a row; a file that is no page is one row, too.
 """
 
 import io
@@ -39,7 +39,8 @@ class Cutting:
     """How lines are taken from their pages."""
 
     by: str = "polygon"
-    """``polygon``: along the outline, or a strip where there is none; ``baseline``: always a strip along the baseline."""
+    """``polygon``: along the outline, or a strip where there is none; ``baseline``: always a strip along the
+    baseline."""
     max_height: int | None = None
     """Pixels; higher lines are scaled down to it. None keeps the page's resolution."""
     drop_types: frozenset[str] = frozenset(NOT_HANDWRITTEN)
@@ -144,14 +145,7 @@ def _rows(folder: Path) -> Iterator[_Row]:
     for xml in files_under(folder, (".xml",)):
         name = page_name(xml)
         try:
-            if not (folder / xml).resolve().is_relative_to(folder.resolve()):
-                raise RowRejected("outside_folder", f"{xml} is a link that leads out of {folder}")
-            page = parse_page_xml(folder / xml, any_unit=True)
-            if not page.marks:
-                raise RowRejected("no_lines", f"{xml}: nothing is marked on the page")
-        except DataError as error:
-            yield _Row(xml=xml, name=name, fault=RowRejected("bad_xml", str(error)))
-            continue
+            page = _page(folder, xml)
         except RowRejected as refusal:
             yield _Row(xml=xml, name=name, fault=refusal)
             continue
@@ -160,6 +154,18 @@ def _rows(folder: Path) -> Iterator[_Row]:
             # ids should be there and unique within their file; where they are not, the place makes them so
             own = mark.id if mark.id and counts[mark.id] == 1 else f"{mark.id or 'line'}-{number}"
             yield _Row(xml=xml, name=f"{name}/{own}", mark=mark, page=page)
+
+
+def _page(folder: Path, xml: str) -> MarkedPage:
+    if not (folder / xml).resolve().is_relative_to(folder.resolve()):
+        raise RowRejected("outside_folder", f"{xml} is a link that leads out of {folder}")
+    try:
+        page = parse_page_xml(folder / xml, any_unit=True)
+    except DataError as error:
+        raise RowRejected("bad_xml", str(error)) from error
+    if not page.marks:
+        raise RowRejected("no_lines", f"{xml}: nothing is marked on the page")
+    return page
 
 
 def _line(row: _Row, pages: _Pages, known: Known, cutting: Cutting, cleaner: Cleaner) -> Line:
@@ -214,7 +220,7 @@ def _cut(mark: MarkedLine, scan: Scan, cutting: Cutting, distance: float) -> Gre
     baseline = scan.placed(mark.baseline) if mark.baseline else foot(outline)
     line = PageLine(polygon=outline, baseline=_from_left(baseline, mark.text))
     paper, ink = paper_and_ink(scan.grey[round(min(ys)) : round(max(ys)) + 1, round(min(xs)) : round(max(xs)) + 1])
-    # Cutting paints with paper, and takes the light part for it: light writing on dark paper is turned over for that.
+    # Cutting paints with paper and takes the light part for it: light writing on dark is turned over meanwhile.
     piece = 255 - crop(255 - scan.grey, line).grey if ink > paper else crop(scan.grey, line).grey
     if cutting.max_height is None or piece.shape[0] <= cutting.max_height:
         return piece
@@ -222,7 +228,7 @@ def _cut(mark: MarkedLine, scan: Scan, cutting: Cutting, distance: float) -> Gre
 
 
 def _from_left(baseline: Points, text: str) -> Points:
-    """Return a baseline in the direction of the picture: programs may draw those of Hebrew or Arabic as they are read."""
+    """Return a baseline from left to right; programs may draw those of Hebrew or Arabic as they are read."""
     return baseline[::-1] if baseline[-1][0] < baseline[0][0] and any(map(is_right_to_left, text)) else baseline
 
 

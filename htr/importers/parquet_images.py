@@ -1,7 +1,7 @@
 """Hugging Face's Parquet with image and text in (as ``push_to_hub`` writes it), a lines dataset out.
 
-An image is bytes, or a struct of ``bytes`` and ``path``; a path is looked up beside the file. What the rows lack, file
-names say: ``data/train-00000-of-00002.parquet`` is of split train.
+An image is bytes, or a struct of ``bytes`` and ``path``; a path is looked up beside the file. What the rows lack,
+file names say: ``data/train-00000-of-00002.parquet`` is of split train.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Cleaning rules as data: a small TOML file that two people can read and agree on, applied to every text on import.
+"""Cleaning rules as data: a small TOML file that two people can read and agree on, for every text of an import.
 
     format_version = 1
     name = "letters"              # stands in the dataset's lineage, with the digest of the file

@@ -1,8 +1,7 @@
-"""Images with a text file each in (``a.png`` and ``a.gt.txt``, as OCRopus, kraken and Calamari have it), a lines
-dataset out.
+"""Images with a text file each in, a lines dataset out: ``a.png`` and ``a.gt.txt``.
 
-Of ``a.nrm.png`` and ``a.bin.png`` the text is ``a.gt.txt``, too. Every base name is a row: an image without a text or
-a text without an image is quarantined.
+OCRopus, kraken and Calamari have it so. The text of ``a.nrm.png`` is ``a.gt.txt``, too. Every base
+name is a row: an image without a text or a text without an image is quarantined.
 """
 
 from collections.abc import Iterator
@@ -42,8 +41,8 @@ def import_text_files(
 ) -> DatasetInfo:
     """Import a folder of images with a text file each; each pair is kept or quarantined with a reason.
 
-    A line's page is the folder that it lies in. Lines are split as a folder's name says (train, val, test), else by
-    writer, page or file.
+    A line's page is the folder that it lies in. Lines are split as a folder's name says (train, val, test), else
+    by writer, page or file.
 
     Args:
         folder: is searched with all that is below it.
