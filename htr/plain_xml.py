@@ -1,10 +1,11 @@
-"""An XML file in, its elements out, and nothing else: no document type, no entity, no other file, no bomb.
+"""XML in and out, and nothing else: no document type, no entity, no other file, no bomb.
 
 The formats that are read here have no document type, so one is refused as soon as it begins, in any encoding:
 before an entity can be declared, let alone expanded or fetched. That leaves of XML's known attacks only sheer
 size and depth, which have limits. It is the same that the package defusedxml does, on the parser that Python has.
 """
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from xml.parsers import expat
@@ -14,6 +15,9 @@ from htr.errors import DataError
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 200
 """Elements within each other; ALTO and PAGE have about ten."""
+PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+_NO_TEXT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even escaped."""
 
 
 class _RefusedError(Exception):
@@ -72,3 +76,14 @@ def _parsed(data: bytes) -> ET.Element:
 
 def _local(name: str) -> str:
     return name.rpartition("}")[2]
+
+
+def plain(text: str) -> str:
+    """Return a text without what XML cannot hold; U+FFFD stands for it."""
+    return _NO_TEXT.sub("\ufffd", text)
+
+
+def xml_text(root: ET.Element) -> str:
+    """Return a document as text, indented."""
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"

@@ -39,6 +39,8 @@ _HAS: dict[str, Callable[[str], bool]] = {
 }
 _CONDITIONS = ("is", "matches", "longer_than", "shorter_than", "has")
 _RULE_KEYS = {"name", "action", "why", "to", "ignore_case", "rarer_than", *_CONDITIONS}
+_SHOWN = 200
+"""Characters of a text that the quarantine list shows."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -115,12 +117,12 @@ class Cleaner:
                 continue
             self._took[rule.name] += 1
             if rule.action == "drop":
-                raise RowRejected(rule.name, f"label {text!r}")
+                raise RowRejected(rule.name, f"label {text[:_SHOWN]!r}")
             if rule.action == "keep":
                 break
             text = normalise(rule.rewritten(text))
             if not text:
-                raise RowRejected(rule.name, f"nothing is left of {raw!r}")
+                raise RowRejected(rule.name, f"nothing is left of {raw[:_SHOWN]!r}")
         if not text:
             raise RowRejected("no_text")
         return text
