@@ -2,12 +2,14 @@
 
 Near copies are found in two steps. First the hashes: lines whose ink has about the same shape and whose hashes
 differ in at most MAX_DISTANCE of 512 bits. Some pairs are as close by chance (short words of one hand), so their
-images are laid upon each other: they are copies where the ink correlates. Decision 21 has the figures.
+images are laid upon each other: they are copies where the ink correlates everywhere. Decision 21 has the figures.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
@@ -18,13 +20,21 @@ from htr.image import Grey
 
 MAX_DISTANCE = 100
 """Bits of 512. Unrelated lines differ in 142 at the median of each one's nearest."""
+MAX_CANDIDATES = 32
+"""Lines that one line is laid upon at most: thousands of printed forms are alike."""
 MAX_STRETCH = 0.25
 """How far the logarithms of the ink boxes' width by height may differ."""
-MIN_CORRELATION = 0.85
-"""Of the ink of two images, at the best of small shifts."""
-_THUMB = (192, 24)
-_SHIFT = (6, 3)
-"""Pixels of the thumbnail to either side, and up and down."""
+MIN_CORRELATION = 0.9
+"""Of the ink of two images, in the block that fits worst, where the labels are the same."""
+MIN_CORRELATION_OF_OTHERS = 0.94
+"""The same where the labels differ: two lines of a printed form differ in one digit, and their labels say so."""
+_HEIGHT, _MAX_WIDTH = 24, 960
+"""Pixels that the ink is scaled to."""
+_BLOCK = 32
+_SHIFT = (8, 3)
+"""Pixels to either side, and up and down, within which a block is looked for."""
+_LITTLE = 0.1
+"""Blocks with less than that share of the mean ink in both lines say little."""
 
 Ink = npt.NDArray[np.float32]
 
@@ -62,10 +72,13 @@ def near_copies(lines: Sequence[Measured], greys: Callable[[set[int]], Mapping[i
         if line.picture is not None and line.picture.fingerprint is not None:
             firsts.setdefault(line.picture.pixels, line.row)
     pairs = list(_close_pairs([lines[row] for row in firsts.values()]))
-    images = greys({row for pair in pairs for row in pair})
-    thumbs = {row: _thumb(grey) for row, grey in images.items()}
-    found = [(one, two, _correlation(thumbs[one], thumbs[two])) for one, two in pairs]
-    groups = _joined([(one, two, value) for one, two, value in found if value >= MIN_CORRELATION])
+    boxes = {row: ink_box(grey) for row, grey in greys({row for pair in pairs for row in pair}).items()}
+    found = [
+        (one, two, _likeness(first, second))
+        for one, two in pairs
+        if (first := boxes[one]) is not None and (second := boxes[two]) is not None
+    ]
+    groups = _joined([(one, two, fit) for one, two, fit in found if fit >= _wanted(lines[one], lines[two])])
     twins: dict[bytes, list[int]] = {}
     for line in lines:
         if line.picture is not None:
@@ -84,6 +97,10 @@ def _pixels(line: Measured) -> bytes:
     return line.picture.pixels
 
 
+def _wanted(one: Measured, two: Measured) -> float:
+    return MIN_CORRELATION if one.text == two.text else MIN_CORRELATION_OF_OTHERS
+
+
 def _close_pairs(lines: Sequence[Measured]) -> Iterator[tuple[int, int]]:
     """Yield the rows of lines whose hashes are close; lines are compared with those of a similar shape only."""
     if not lines:
@@ -95,30 +112,45 @@ def _close_pairs(lines: Sequence[Measured]) -> Iterator[tuple[int, int]]:
     ends = np.searchsorted(aspects, aspects + MAX_STRETCH, side="right")
     for at, end in enumerate(ends):
         distances = np.bitwise_count(bits[at + 1 : end] ^ bits[at]).sum(axis=1, dtype=np.int64)
-        for other in np.flatnonzero(distances <= MAX_DISTANCE):
+        close = np.flatnonzero(distances <= MAX_DISTANCE)
+        for other in close[np.argsort(distances[close], kind="stable")[:MAX_CANDIDATES]]:
             one, two = lines[order[at]].row, lines[order[at + 1 + other]].row
             yield min(one, two), max(one, two)
 
 
-def _thumb(grey: Grey) -> Ink:
-    box = ink_box(grey)
-    if box is None:
-        raise AssertionError("lines without ink have no hash")
-    resample = Image.Resampling.BOX if box.shape[1] > _THUMB[0] else Image.Resampling.BILINEAR
-    small = Image.fromarray(np.asarray(255 * box, np.uint8)).resize(_THUMB, resample)
-    return np.asarray(small.filter(ImageFilter.GaussianBlur(1.0)), np.float32)
+def _likeness(one: Ink, two: Ink) -> float:
+    """Return how well the worst block of one line is found in the other, -1..1.
 
-
-def _correlation(one: Ink, two: Ink) -> float:
-    """Return Pearson's correlation of two thumbnails at the best of small shifts."""
+    The ink is brought to the same size and cut into blocks about as wide as three letters. Each is looked for around
+    its place in the other line, since no two boxes are cut alike; Pearson's correlation says how well it fits. The
+    whole would hide that one digit of a printed date is another.
+    """
+    width = int(np.clip(round(_HEIGHT * one.shape[1] / one.shape[0]), _HEIGHT, _MAX_WIDTH))
+    first, second = _scaled(one, width), _scaled(two, width)
     right, down = _SHIFT
-    padded = np.pad(two, ((down, down), (right, right)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, one.shape)
-    windows = windows.reshape(-1, one.size)
-    centred = one.ravel() - one.mean()
-    spread = windows.std(axis=1) * one.std() * one.size
-    products = windows @ centred
-    return float(np.max(products / np.maximum(spread, 1e-6)))
+    around = np.pad(second, ((down, down), (right, right)))
+    edges = np.linspace(0, width, max(1, width // _BLOCK) + 1).astype(int)
+    least_ink = _LITTLE * float(first.mean())
+    fits = [
+        _fit(first[:, left:end], around[:, left : end + 2 * right])
+        for left, end in pairwise(edges)
+        if max(float(first[:, left:end].mean()), float(second[:, left:end].mean())) >= least_ink
+    ]
+    return min(fits, default=-1.0)
+
+
+def _scaled(box: Ink, width: int) -> Ink:
+    shrinks = box.shape[0] > _HEIGHT
+    image = Image.fromarray(np.asarray(255 * box, np.uint8)).resize(
+        (width, _HEIGHT), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    )
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(1.0)), np.float32)
+
+
+def _fit(block: Ink, around: Ink) -> float:
+    if block.max() - block.min() < 1.0:  # bare paper here, ink there
+        return 0.0
+    return float(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED).max())
 
 
 def _joined(pairs: Sequence[tuple[int, int, float]]) -> list[tuple[list[int], float]]:

@@ -140,6 +140,11 @@ def images_of(dataset: LinesDataset, numbers: Collection[int]) -> dict[int, byte
     return images
 
 
+def greys_of(dataset: LinesDataset, numbers: Collection[int]) -> dict[int, Grey]:
+    """Return the decoded images of some lines by their row numbers; each of them must be decodable."""
+    return {number: decode(data) for number, data in images_of(dataset, numbers).items()}
+
+
 def raw_rows(dataset: LinesDataset, columns: list[str]) -> Iterator[tuple[int, Row]]:
     """Yield the rows of a dataset with their numbers, as they lie in the files.
 

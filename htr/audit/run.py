@@ -1,14 +1,14 @@
 """The audit: a lines dataset in, every finding out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from htr.audit import leaks, pictures, texts
 from htr.audit.copies import Copies, exact_copies, near_copies
 from htr.audit.findings import Audit, Finding, Rule
-from htr.audit.measures import Measured, images_of, measured_lines
+from htr.audit.measures import Measured, greys_of, measured_lines
 from htr.audit.mislabels import Suspect, suspects
 from htr.audit.rules import RULES, WITH_MODEL
-from htr.image import Geometry, Grey, decode
+from htr.image import Geometry
 from htr.lines import LinesDataset
 from htr.recogniser import Recogniser
 
@@ -75,11 +75,7 @@ def audit_lines(
             on_line=lambda done: on_progress("read", done, total),
         )
         found |= _mislabels(lines, read)
-        found["beyond_alphabet"] = [
-            finding(RULES["beyond_alphabet"], [line], f"the model cannot write {' '.join(missing)}")
-            for line in lines
-            if (missing := recogniser.bundle.alphabet.missing(line.text))
-        ]
+        found["beyond_alphabet"] = _beyond(lines, recogniser)
     asked = [name for name in RULES if recogniser or name not in WITH_MODEL]
     return Audit(
         dataset=dataset.path.resolve().name,
@@ -104,16 +100,15 @@ def finding(rule: Rule, lines: Sequence[Measured], detail: str, score: float | N
 
 
 def _copies(lines: Sequence[Measured], dataset: LinesDataset) -> dict[str, list[Finding]]:
-    def greys(rows: set[int]) -> Mapping[int, Grey]:
-        return {row: decode(data) for row, data in images_of(dataset, rows).items()}
-
     names = ("copy_in_two_splits", "near_copy_in_two_splits", "conflicting_labels", "copy", "near_copy")
     found: dict[str, list[Finding]] = {name: [] for name in names}
     exact = exact_copies(lines)
     for copies in exact:
         _sort_out(copies, [lines[row] for row in copies.rows], "", found)
     known = {copies.rows for copies in exact}
-    near = [copies for copies in near_copies(lines, greys) if copies.rows not in known]
+    near = [
+        copies for copies in near_copies(lines, lambda rows: greys_of(dataset, rows)) if copies.rows not in known
+    ]
     for copies in sorted(near, key=lambda one: -one.correlation):
         _sort_out(copies, [lines[row] for row in copies.rows], "near_", found)
     return found
@@ -141,6 +136,19 @@ def _mislabels(lines: Sequence[Measured], read: Iterable[Suspect]) -> dict[str, 
         detail = f"label {lines[suspect.row].text!r}, read as {suspect.reading!r}"
         found[name].append(finding(RULES[name], [lines[suspect.row]], detail, round(suspect.disagreement, 3)))
     return found
+
+
+def _beyond(lines: Sequence[Measured], recogniser: Recogniser) -> list[Finding]:
+    holders: dict[str, list[Measured]] = {}
+    for line in lines:
+        for character in recogniser.bundle.alphabet.missing(line.text):
+            holders.setdefault(character, []).append(line)
+    return [
+        finding(
+            RULES["beyond_alphabet"], group, f"the model cannot write {character!r}, which {len(group)} lines hold"
+        )
+        for character, group in sorted(holders.items(), key=lambda pair: -len(pair[1]))
+    ]
 
 
 def each_rule(audit: Audit) -> Iterator[tuple[Rule, list[Finding]]]:
