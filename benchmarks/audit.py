@@ -2,8 +2,8 @@
 
     python benchmarks/audit.py LINES [--clean 5000] [--planted 200] [--model pretrained] [--read 2241]
 
-LINES is a lines dataset with writers and pages. Faults of each kind are planted among clean lines, most of them as
-further lines; a finding that names neither a planted line nor its partner is false. Then labels of 3 % of the lines
+LINES is a lines dataset with writers and pages. Faults of each kind are planted among clean lines, as further
+lines; a finding that names neither a planted line nor its partner is false. Then labels of 3 % of the lines
 that the model never learnt from (val and test) are passed on, and looked for among the most suspicious.
 """
 

@@ -26,7 +26,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     split.add_argument(
         "--shares",
         type=_shares,
-        default=Shares(),
+        default=(0.8, 0.1, 0.1),
         metavar="TRAIN/VAL/TEST",
         help="in per cent; default: 80/10/10",
     )
@@ -46,12 +46,13 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run_split(args: argparse.Namespace, say: Say) -> int:
     """Handle ``split``."""
+    train, val, test = args.shares
     like = LinesDataset.open(args.like) if args.like else None
     info = split_dataset(
         LinesDataset.open(args.lines),
         args.out,
         by=args.by,
-        shares=args.shares,
+        shares=Shares(train=train, val=val, test=test),
         like=like,
         progress=Progress("lines"),
     )
@@ -67,11 +68,11 @@ def run_export(args: argparse.Namespace, say: Say) -> int:
     return 0
 
 
-def _shares(text: str) -> Shares:
+def _shares(text: str) -> tuple[float, float, float]:
     try:
         train, val, test = (float(number) / 100 for number in text.split("/"))
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not TRAIN/VAL/TEST in per cent, for example 80/10/10"
         ) from None
-    return Shares(train=train, val=val, test=test)
+    return train, val, test

@@ -24,16 +24,19 @@ MAX_CANDIDATES = 32
 """Lines that one line is laid upon at most: thousands of printed forms are alike."""
 MAX_STRETCH = 0.25
 """How far the logarithms of the ink boxes' width by height may differ."""
-MIN_CORRELATION = 0.9
+MIN_CORRELATION = 0.87
 """Of the ink of two images, in the block that fits worst, where the labels are the same."""
-MIN_CORRELATION_OF_OTHERS = 0.94
-"""The same where the labels differ: two lines of a printed form differ in one digit, and their labels say so."""
-_HEIGHT, _MAX_WIDTH = 24, 960
+MIN_CORRELATION_OF_OTHERS = 0.92
+"""The same where the labels differ: two printed lines may differ in one digit, and their labels say so."""
+_HEIGHT, _MAX_WIDTH = 48, 1920
 """Pixels that the ink is scaled to."""
-_BLOCK = 32
-_SHIFT = (8, 3)
+_BLOCK = 64
+"""Width of a block; about three letters."""
+_BANDS = ((0, 24), (12, 36), (24, 48))
+"""Rows of a block: a form's printed words above and below must not drown what was written between them."""
+_SHIFT = (10, 5)
 """Pixels to either side, and up and down, within which a block is looked for."""
-_LITTLE = 0.1
+_LITTLE = 0.5
 """Blocks with less than that share of the mean ink in both lines say little."""
 
 Ink = npt.NDArray[np.float32]
@@ -121,7 +124,7 @@ def _close_pairs(lines: Sequence[Measured]) -> Iterator[tuple[int, int]]:
 def _likeness(one: Ink, two: Ink) -> float:
     """Return how well the worst block of one line is found in the other, -1..1.
 
-    The ink is brought to the same size and cut into blocks about as wide as three letters. Each is looked for around
+    The ink is brought to the same size and cut into blocks about as wide as three letters. Each is looked for near
     its place in the other line, since no two boxes are cut alike; Pearson's correlation says how well it fits. The
     whole would hide that one digit of a printed date is another.
     """
@@ -131,11 +134,12 @@ def _likeness(one: Ink, two: Ink) -> float:
     around = np.pad(second, ((down, down), (right, right)))
     edges = np.linspace(0, width, max(1, width // _BLOCK) + 1).astype(int)
     least_ink = _LITTLE * float(first.mean())
-    fits = [
-        _fit(first[:, left:end], around[:, left : end + 2 * right])
-        for left, end in pairwise(edges)
-        if max(float(first[:, left:end].mean()), float(second[:, left:end].mean())) >= least_ink
-    ]
+    fits = []
+    for left, end in pairwise(edges):
+        for top, low in _BANDS:
+            block, place = first[top:low, left:end], second[top:low, left:end]
+            if max(float(block.mean()), float(place.mean())) >= least_ink:
+                fits.append(_fit(block, around[top : low + 2 * down, left : end + 2 * right]))
     return min(fits, default=-1.0)
 
 

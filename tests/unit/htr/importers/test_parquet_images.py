@@ -93,17 +93,6 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     assert_nothing_written(tmp_path / "out")
 
 
-def test_a_file_that_breaks_off_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
-    rows = [{"image": image(n), "text": "text"} for n in range(300)]
-    path = write(tmp_path / "a.parquet", rows)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
-    path.write_bytes(data)
-    with pytest.raises(DataError):
-        import_parquet(path, tmp_path / "out")
-    assert_nothing_written(tmp_path / "out")
-
-
 def test_missing_columns_folders_and_rows_are_told_of(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", [{"picture": image(), "text": "x"}])
     with pytest.raises(DataError, match="--image-column"):

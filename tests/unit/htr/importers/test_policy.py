@@ -85,7 +85,7 @@ def test_every_policy_that_comes_along_is_sound_and_does_what_it_says() -> None:
         "strict-names",
     }
     strict = cleaned(
-        Path("strict-names"), "nan", "NAN", "Empty", "unreadable", "A" * 35, *["DUPONT"] * 100, "Dupont"
+        Path("strict-names"), "nan", "NAN", "Empty", "unreadable", "A" * 35, *["DUPONT"] * 300, "Dupont"
     )[0]
     assert strict[:5] == ["[nan]", "NAN", "[empty_label]", "[unreadable]", "[too_long]"]
     assert strict[-1] == "[rare_lower_case]"
