@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from htr.audit.copies import near_copies
 from htr.audit.leaks import is_judged
 from htr.audit.measures import Measured, greys_of
@@ -38,7 +40,7 @@ def add_places(table: "pd.DataFrame") -> None:
     A page is known by its name within its source: many collections have a page 1.
     """
     pairs = zip(table["split"], table["source"], strict=True)
-    judged = table[[is_judged(split=split, source=source) for split, source in pairs]]
+    judged = table[np.array([is_judged(split=split, source=source) for split, source in pairs], dtype=bool)]
     for name, key in (("writer", ["writer"]), ("page", ["source", "page"])):
         named = judged[judged[name] != ""]
         places = {key: _places(group) for key, group in named.groupby(key)["split"]}

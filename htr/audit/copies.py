@@ -20,7 +20,7 @@ from htr.image import Grey
 
 MAX_DISTANCE = 100
 """Bits of 512. Unrelated lines differ in 142 at the median of each one's nearest."""
-MAX_CANDIDATES = 32
+MAX_CANDIDATES = 8
 """Lines that one line is laid upon at most: thousands of printed forms are alike."""
 MAX_STRETCH = 0.25
 """How far the logarithms of the ink boxes' width by height may differ."""
@@ -122,7 +122,7 @@ def _close_pairs(lines: Sequence[Measured]) -> Iterator[tuple[int, int]]:
 
 
 def _likeness(one: Ink, two: Ink) -> float:
-    """Return how well the worst block of one line is found in the other, -1..1.
+    """Return how well the worst block of one line is found in the other, -1..1; the first bad one settles it.
 
     The ink is brought to the same size and cut into blocks about as wide as three letters. Each is looked for near
     its place in the other line, since no two boxes are cut alike; Pearson's correlation says how well it fits. The
@@ -134,13 +134,15 @@ def _likeness(one: Ink, two: Ink) -> float:
     around = np.pad(second, ((down, down), (right, right)))
     edges = np.linspace(0, width, max(1, width // _BLOCK) + 1).astype(int)
     least_ink = _LITTLE * float(first.mean())
-    fits = []
+    worst = 1.0
     for left, end in pairwise(edges):
         for top, low in _BANDS:
             block, place = first[top:low, left:end], second[top:low, left:end]
             if max(float(block.mean()), float(place.mean())) >= least_ink:
-                fits.append(_fit(block, around[top : low + 2 * down, left : end + 2 * right]))
-    return min(fits, default=-1.0)
+                worst = min(worst, _fit(block, around[top : low + 2 * down, left : end + 2 * right]))
+                if worst < MIN_CORRELATION:
+                    return worst
+    return worst
 
 
 def _scaled(box: Ink, width: int) -> Ink:
