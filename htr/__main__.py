@@ -1,4 +1,7 @@
-"""python -m htr import | synth | train | search | evaluate | calibrate | tune | read | pages."""
+"""python -m htr import | export | split | audit | synth | train | search | evaluate | calibrate | tune | read.
+
+``pages`` reads whole pages.
+"""
 
 import argparse
 import io
@@ -9,7 +12,14 @@ from htr import __version__
 from htr.errors import QuillflowError
 
 try:
-    from htr import commands_data, commands_model, commands_pages, commands_search
+    from htr import (
+        commands_audit,
+        commands_data,
+        commands_lines,
+        commands_model,
+        commands_pages,
+        commands_search,
+    )
 except ModuleNotFoundError as missing:  # a clone read by a Python that knows nothing of its environment
     if (missing.name or "").partition(".")[0] == "htr":
         raise
@@ -28,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"quillflow {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     commands_data.add_parsers(verbs)
+    commands_lines.add_parsers(verbs)
+    commands_audit.add_parsers(verbs)
     commands_model.add_parsers(verbs)
     commands_pages.add_parsers(verbs)
     commands_search.add_parsers(verbs)

@@ -1,24 +1,22 @@
-"""The commands that make lines datasets: ``import manifest``, ``import names-csv`` and ``synth``.
+"""The commands that make lines datasets: ``import`` and ``synth``; other layouts are in `htr.commands_layouts`.
 
 Handlers take the parsed arguments and a ``say`` that shows a line to the user, and return an exit code. Errors are
 raised; whoever calls shows them.
 """
 
 import argparse
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
-from htr.direction import is_recoverable, is_right_to_left
+from htr import commands_layouts
+from htr.commands_layouts import add_limit, add_out, add_policy
+from htr.commands_shown import Progress, Say, report
 from htr.errors import SettingsError
 from htr.importers.corrections import import_corrections
 from htr.importers.manifest import import_manifest
-from htr.importers.names_csv import BY_HASH, import_names_csv
-from htr.lines import ASKED_FOR, CORRECTIONS, SPLITS, DatasetInfo, LinesDataset
+from htr.importers.names_csv import BY_HASH, POLICY, import_names_csv
+from htr.lines import ASKED_FOR, CORRECTIONS, SPLITS
 
-Say = Callable[[str], None]
 Handler = Callable[[argparse.Namespace, Say], int]
 
 
@@ -29,12 +27,12 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
     manifest = layouts.add_parser(
         "manifest",
-        help="a CSV with file_name and text; images in folders or tars beside it",
-        description="Import a CSV with file_name and text; also used: writer, page, language, source, subset, "
+        help="a table with file_name and text (CSV, TSV, JSON Lines); images in folders or tars beside it",
+        description="Import a table with file_name and text; also used: writer, page, language, source, subset, "
         "split, tar, id. Images lie beside the table: in its folder, in images/, or in uncompressed tars.",
     )
-    manifest.add_argument("table", type=Path, metavar="TABLE", help="the CSV file, UTF-8, with a header")
-    _add_out(manifest)
+    manifest.add_argument("table", type=Path, metavar="TABLE", help="CSV or TSV with a header, or .jsonl; UTF-8")
+    add_out(manifest)
     manifest.add_argument(
         "--only",
         action="append",
@@ -43,7 +41,19 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="COLUMN=VALUE[,VALUE]",
         help="take only the rows that hold one of these values; may be given more than once",
     )
-    _add_limit(manifest)
+    manifest.add_argument(
+        "--images", type=Path, metavar="DIR", help="where the images are, if not beside the table"
+    )
+    manifest.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        type=_renaming,
+        metavar="OURS=THEIRS",
+        help="the table's name of a column, for example text=transcription; may be given more than once",
+    )
+    add_limit(manifest)
+    add_policy(manifest)
     manifest.set_defaults(handler=run_manifest)
 
     names = layouts.add_parser(
@@ -53,14 +63,15 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         "quarantined; NA, NAN and NULL are surnames.",
     )
     names.add_argument("table", type=Path, metavar="CSV", help="for example written_name_validation_v2.csv")
-    _add_out(names)
+    add_out(names)
     names.add_argument("--images", type=Path, metavar="DIR", help="where the images are, if not beside the table")
     names.add_argument(
         "--split",
         choices=(*SPLITS, BY_HASH),
         help="the split of all lines, or hash to spread them; by default what the file names say",
     )
-    _add_limit(names)
+    add_limit(names)
+    add_policy(names, default=POLICY)
     names.set_defaults(handler=run_names_csv)
 
     corrections = layouts.add_parser(
@@ -70,15 +81,16 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
         "were withdrawn are left out.",
     )
     corrections.add_argument("store", type=Path, metavar="STORE", help="what the server got as --corrections")
-    _add_out(corrections)
+    add_out(corrections)
     corrections.set_defaults(handler=run_corrections)
+    commands_layouts.add_layouts(layouts)
 
     synth = subparsers.add_parser(
         "synth",
         help="invent writers and let them write a lines dataset",
         description="Invent writers and let them write. The same options give the same bytes.",
     )
-    _add_out(synth)
+    add_out(synth)
     synth.add_argument("--lines", type=int, default=2000, metavar="N", help="default: %(default)s")
     synth.add_argument("--writers", type=int, default=60, metavar="N", help="default: %(default)s")
     synth.add_argument("--population", default="plain", help="plain or drifted; default: %(default)s")
@@ -98,24 +110,39 @@ def run_manifest(args: argparse.Namespace, say: Say) -> int:
     for column, values in args.only:
         only.setdefault(column, set()).update(values)
     progress = Progress("rows")
-    info = import_manifest(args.table, args.out, only=only, limit=args.limit, progress=progress)
-    _report(info, args.out, say)
+    info = import_manifest(
+        args.table,
+        args.out,
+        only=only,
+        limit=args.limit,
+        images=args.images,
+        columns=dict(args.column),
+        policy=args.policy,
+        progress=progress,
+    )
+    report(info, args.out, say)
     return 0
 
 
 def run_names_csv(args: argparse.Namespace, say: Say) -> int:
     """Handle ``import names-csv``."""
     info = import_names_csv(
-        args.table, args.out, images=args.images, split=args.split, limit=args.limit, progress=Progress("rows")
+        args.table,
+        args.out,
+        images=args.images,
+        split=args.split,
+        limit=args.limit,
+        policy=args.policy,
+        progress=Progress("rows"),
     )
-    _report(info, args.out, say)
+    report(info, args.out, say)
     return 0
 
 
 def run_corrections(args: argparse.Namespace, say: Say) -> int:
     """Handle ``import corrections``."""
     info = import_corrections(args.store, args.out, progress=Progress("corrections"))
-    _report(info, args.out, say, wanted=("train",))
+    report(info, args.out, say, wanted=("train",))
     asked, sampled = (info.counts["source"].get(source, 0) for source in (ASKED_FOR, CORRECTIONS))
     say(f"chosen by what the model read: {asked}, only learnt from; as a sample: {sampled}, a share is held back")
     if not sampled:
@@ -144,84 +171,8 @@ def run_synth(args: argparse.Namespace, say: Say) -> int:
         fonts=args.fonts,
         progress=Progress("lines"),
     )
-    _report(info, args.out, say)
+    report(info, args.out, say)
     return 0
-
-
-class Progress:
-    """Shows how far a long command is: on one line of a terminal, or on a new line now and then elsewhere.
-
-    Args:
-        unit: what is counted, in the plural.
-        stream: where to write; stderr by default.
-        clock: seconds that only go forward.
-    """
-
-    def __init__(
-        self, unit: str, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._unit = unit
-        self._stream = stream or sys.stderr
-        self._clock = clock
-        self._live = self._stream.isatty()
-        self._interval_s = 0.2 if self._live else 5.0
-        self._begun = self._shown = clock()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` are done, if it is time to."""
-        now = self._clock()
-        ended = self._live and done >= total
-        if now - self._shown < self._interval_s and not ended:
-            return
-        self._shown = now
-        rate = done / max(now - self._begun, 1e-9)
-        left_s = (total - done) / max(rate, 1e-9)
-        text = f"{done} of {total} {self._unit}, {rate:.0f}/s, {left_s:.0f} s left"
-        self._stream.write(f"\r\x1b[K{text}" + ("\n" if ended else "") if self._live else f"{text}\n")
-        self._stream.flush()
-
-
-def _report(info: DatasetInfo, out: Path, say: Say, wanted: tuple[str, ...] = ("train", "val", "test")) -> None:
-    counts = info.counts["split"]
-    splits = ", ".join(f"{split} {counts[split]}" for split in SPLITS if split in counts)
-    say(f"kept {info.num_lines} lines: {splits}")
-    quarantined = info.counts["quarantined"]
-    if quarantined:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in quarantined.items())
-        say(f"quarantined {sum(quarantined.values())} rows: {reasons}; listed in {out / 'quarantine.csv'}")
-    else:
-        say("quarantined 0 rows")
-    empty = [split for split in wanted if not counts.get(split)]
-    if empty:
-        say(
-            f"note: no line in split {' and '.join(empty)}, which training needs: "
-            "give the table a split column, or more writers"
-        )
-    _report_order(out, info, say)
-    say(f"digest {info.digest}")
-    say(f"wrote {out}")
-
-
-def _report_order(out: Path, info: DatasetInfo, say: Say) -> None:
-    """Name the lines whose text cannot be told from how it stands on paper; they are kept."""
-    if not any(map(is_right_to_left, info.alphabet)):
-        return
-    rows = LinesDataset.open(out).columns(["id", "text"]).to_pylist()
-    mixed = [row["id"] for row in rows if not is_recoverable(row["text"])]
-    if mixed:
-        named = ", ".join(mixed[:5]) + (", ..." if len(mixed) > 5 else "")
-        say(
-            f"{len(mixed)} lines mix writing directions so that another text would look the same on paper "
-            f"({named}): they are kept, but even a right reading of them counts as wrong; see docs/scripts.md"
-        )
-
-
-def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the dataset folder to create")
-
-
-def _add_limit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=int, metavar="N", help="take that many rows at most")
 
 
 def _condition(text: str) -> tuple[str, set[str]]:
@@ -231,3 +182,10 @@ def _condition(text: str) -> tuple[str, set[str]]:
             f"{text!r} is not COLUMN=VALUE[,VALUE]; for example subset=names,stanford"
         )
     return column.strip(), {value.strip() for value in values.split(",")}
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not ours.strip() or not equals or not theirs.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not OURS=THEIRS; for example text=transcription")
+    return ours.strip(), theirs.strip()

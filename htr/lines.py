@@ -14,7 +14,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -103,6 +103,9 @@ class DatasetInfo:
     """Lines by ``split``, ``source``, ``language``, and ``quarantined`` by reason."""
     shards: list[dict[str, Any]]
     """``file``, ``num_lines`` and ``sha256`` of each shard."""
+    lineage: dict[str, Any] = field(default_factory=dict)
+    """What the lines came from: importer, origin, cleaning policy with the counts each rule took, or the parent
+    dataset. Empty where nobody said; no part of the content digest."""
 
 
 class LinesDataset:
@@ -133,6 +136,8 @@ class LinesDataset:
                 raise DataError(
                     f"{meta}: format version {version}, this program reads {FORMAT_VERSION}; import again"
                 )
+            # What the lines came from was not always written down.
+            raw = {"lineage": {}} | raw
             info = DatasetInfo(**{f.name: raw[f.name] for f in fields(DatasetInfo)})
             missing = [s["file"] for s in info.shards if not (path / s["file"]).is_file()]
         except (ValueError, KeyError, TypeError) as error:
@@ -213,6 +218,7 @@ class LinesWriter:
             name: Counter() for name in ("split", "source", "language", "quarantined")
         }
         self._quarantine: list[tuple[str, str, str]] = []
+        self._lineage: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -260,6 +266,10 @@ class LinesWriter:
         self._counts["quarantined"][reason] += 1
         self._quarantine.append((name, reason, detail))
 
+    def record(self, **facts: Any) -> None:
+        """Say in ``dataset.json`` what the lines came from; values are JSON, later ones replace earlier ones."""
+        self._lineage |= facts
+
     def _unwritable(self, problem: OSError) -> OutputError:
         reason = problem.strerror or str(problem)
         return OutputError(f"{self.path}: cannot be written ({reason}); free the disk or choose another --out")
@@ -278,7 +288,9 @@ class LinesWriter:
         if self._rows or not self._shards:
             self._flush()
         if self._quarantine:
-            with (self._partial / "quarantine.csv").open("w", encoding="utf-8", newline="") as out:
+            # File names need not be Unicode; what is not is shown by its bytes.
+            file = self._partial / "quarantine.csv"
+            with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
                 csv.writer(out).writerows([("name", "reason", "detail"), *self._quarantine])
         info = {
             "format_version": FORMAT_VERSION,
@@ -287,6 +299,7 @@ class LinesWriter:
             "alphabet": "".join(sorted(self._characters)),
             "counts": {name: dict(sorted(counter.items())) for name, counter in self._counts.items()},
             "shards": self._shards,
+            **({"lineage": self._lineage} if self._lineage else {}),
         }
         text = json.dumps(info, ensure_ascii=False, indent=2)
         (self._partial / "dataset.json").write_text(text, encoding="utf-8")

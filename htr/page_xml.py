@@ -4,7 +4,6 @@ ALTO is the Library of Congress's format (https://www.loc.gov/standards/alto), P
 (Pletschacher and Antonacopoulos 2010). Both open in eScriptorium and Transkribus; `htr.page_marks` reads them.
 """
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,13 +12,11 @@ from itertools import groupby
 from htr import __version__
 from htr.page_geometry import Points
 from htr.page_reading import LineReading, PageReading, Word
+from htr.plain_xml import PAGE_NAMESPACE, plain, xml_text
 
 _ALTO = "http://www.loc.gov/standards/alto/ns-v4#"
 _ALTO_SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-2.xsd"
-_PAGE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"
-_NO_TEXT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped."""
 
 
 def alto_xml(reading: PageReading, *, file_name: str, page: int = 1) -> str:
@@ -33,7 +30,7 @@ def alto_xml(reading: PageReading, *, file_name: str, page: int = 1) -> str:
     root = ET.Element("alto", {"xmlns": _ALTO, _XSI: f"{_ALTO} {_ALTO_SCHEMA}"})
     about = ET.SubElement(root, "Description")
     ET.SubElement(about, "MeasurementUnit").text = "pixel"
-    ET.SubElement(ET.SubElement(about, "sourceImageInformation"), "fileName").text = _clean(file_name)
+    ET.SubElement(ET.SubElement(about, "sourceImageInformation"), "fileName").text = plain(file_name)
     step = ET.SubElement(about, "Processing", {"ID": "quillflow"})
     software = ET.SubElement(step, "processingSoftware")
     ET.SubElement(software, "softwareName").text = "quillflow"
@@ -49,7 +46,7 @@ def alto_xml(reading: PageReading, *, file_name: str, page: int = 1) -> str:
         _alto_shape(block, outline)
         for number, line in lines:
             _alto_line(block, number, line)
-    return _text(root)
+    return xml_text(root)
 
 
 def page_xml(reading: PageReading, *, file_name: str, created: datetime) -> str:
@@ -60,13 +57,15 @@ def page_xml(reading: PageReading, *, file_name: str, created: datetime) -> str:
         file_name: of the image.
         created: when, in UTC.
     """
-    root = ET.Element("PcGts", {"xmlns": _PAGE, _XSI: f"{_PAGE} {_PAGE}/pagecontent.xsd"})
+    root = ET.Element(
+        "PcGts", {"xmlns": PAGE_NAMESPACE, _XSI: f"{PAGE_NAMESPACE} {PAGE_NAMESPACE}/pagecontent.xsd"}
+    )
     about = ET.SubElement(root, "Metadata")
     ET.SubElement(about, "Creator").text = f"quillflow {__version__}"
     for name in ("Created", "LastChange"):
         ET.SubElement(about, name).text = created.strftime("%Y-%m-%dT%H:%M:%SZ")
     size = {"imageWidth": str(reading.width), "imageHeight": str(reading.height)}
-    sheet = ET.SubElement(root, "Page", {"imageFilename": _clean(file_name), **size})
+    sheet = ET.SubElement(root, "Page", {"imageFilename": plain(file_name), **size})
     blocks = list(_blocks(reading))
     if blocks:
         group = ET.SubElement(ET.SubElement(sheet, "ReadingOrder"), "OrderedGroup", {"id": "reading_order"})
@@ -80,8 +79,8 @@ def page_xml(reading: PageReading, *, file_name: str, created: datetime) -> str:
             ET.SubElement(item, "Coords", {"points": _pairs(line.line.polygon)})
             ET.SubElement(item, "Baseline", {"points": _pairs(line.line.baseline)})
             equivalent = ET.SubElement(item, "TextEquiv", {"conf": f"{line.confidence:.4f}"})
-            ET.SubElement(equivalent, "Unicode").text = _clean(line.text)
-    return _text(root)
+            ET.SubElement(equivalent, "Unicode").text = plain(line.text)
+    return xml_text(root)
 
 
 def _blocks(reading: PageReading) -> Iterator[tuple[int, list[tuple[int, LineReading]]]]:
@@ -107,7 +106,7 @@ def _alto_line(block: ET.Element, number: int, line: LineReading) -> None:
             ET.SubElement(
                 item, "SP", {"WIDTH": f"{max(0.0, word.polygon[0][0] - before.polygon[1][0]):.0f}", **gap}
             )
-        box = {"ID": f"string_{number}_{place}", "CONTENT": _clean(word.text), **_alto_box(word.polygon)}
+        box = {"ID": f"string_{number}_{place}", "CONTENT": plain(word.text), **_alto_box(word.polygon)}
         ET.SubElement(item, "String", box)
         before = word
 
@@ -132,12 +131,3 @@ def _around(lines: list[tuple[int, LineReading]]) -> Points:
 
 def _pairs(points: Points, *, comma: str = ",") -> str:
     return " ".join(f"{max(0, round(x))}{comma}{max(0, round(y))}" for x, y in points)
-
-
-def _clean(text: str) -> str:
-    return _NO_TEXT.sub("\ufffd", text)
-
-
-def _text(root: ET.Element) -> str:
-    ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from components.page import write_page
 from components.validate.expectations import Found, expect
-from components.validate.neighbours import add_copies, add_coverage, add_places
+from components.validate.neighbours import add_copies, add_coverage, add_near_copies, add_places
 from components.validate.report import Check, Example, ValidationReport
 from components.validate.report_page import validation_page
 from components.validate.rule import Rule
 from components.validate.rules_of_lines import FIELD_RULES, IMAGE_RULES, SHARD_RULES, TEXT_RULES
 from components.validate.rules_of_splits import SPLIT_RULES, coverage_rule
 from components.validate.tables import lines_table, shards_table
+from htr.audit.measures import measured_lines
 from htr.image import Geometry
 from htr.lines import LinesDataset
 
@@ -57,10 +58,12 @@ def validate_lines(
     shards = shards_table(dataset)
     checks = _held_against(shards, SHARD_RULES, unit="shards", name="file")
     if all(check.passed for check in checks):
-        table = lines_table(dataset, geometry or Geometry(), on_progress)
+        lines = list(measured_lines(dataset, geometry or Geometry(), on_progress))
+        table = lines_table(lines)
         add_coverage(table)
         add_places(table)
         add_copies(table)
+        add_near_copies(table, lines, dataset)
         rules = [*FIELD_RULES, *TEXT_RULES, coverage_rule(table), *IMAGE_RULES, *SPLIT_RULES]
         checks += _held_against(table, rules, unit="lines", name="id")
     found = ValidationReport(

@@ -4,17 +4,18 @@ Each function adds columns to the lines table of `components.validate.tables`.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from htr.lines import CORRECTIONS
+import numpy as np
+
+from htr.audit.copies import near_copies
+from htr.audit.leaks import is_judged
+from htr.audit.measures import Measured, greys_of
+from htr.lines import LinesDataset
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_APART = ("train", "val", "test")
-"""Splits that must not share a hand; ``recent`` is there to ask about hands that training has met.
-
-Corrected lines are exempt for the same reason: their writers are meant to be on both sides."""
 
 
 def add_coverage(table: "pd.DataFrame") -> None:
@@ -38,7 +39,8 @@ def add_places(table: "pd.DataFrame") -> None:
 
     A page is known by its name within its source: many collections have a page 1.
     """
-    judged = table[table["split"].isin(_APART) & (table["source"] != CORRECTIONS)]
+    pairs = zip(table["split"], table["source"], strict=True)
+    judged = table[np.array([is_judged(split=split, source=source) for split, source in pairs], dtype=bool)]
     for name, key in (("writer", ["writer"]), ("page", ["source", "page"])):
         named = judged[judged[name] != ""]
         places = {key: _places(group) for key, group in named.groupby(key)["split"]}
@@ -59,6 +61,13 @@ def add_copies(table: "pd.DataFrame") -> None:
     table.loc[twins.index, "image_splits"] = twins["image_sha256"].map(splits)
     table.loc[twins.index, "image_copies"] = twins.groupby(["image_sha256", "split"])["split"].transform("size")
     table.loc[twins.index, "image_texts"] = groups["text"].transform("nunique")
+
+
+def add_near_copies(table: "pd.DataFrame", lines: Sequence[Measured], dataset: LinesDataset) -> None:
+    """Add the splits that a line's image occurs in once more, saved, scaled or cut anew; "" where it does not."""
+    table["near_copy_splits"] = ""
+    for copies in near_copies(lines, lambda rows: greys_of(dataset, rows)):
+        table.loc[list(copies.rows), "near_copy_splits"] = _places(table.loc[list(copies.rows), "split"])
 
 
 def _places(splits: "pd.Series[str]") -> str:

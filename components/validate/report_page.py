@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.page import image_data_uri, render
 from components.validate.report import Check, ValidationReport
-from components.validate.tables import images_of
+from htr.audit.measures import images_of
 from htr.errors import ImageError
 from htr.lines import LinesDataset
 

@@ -2,18 +2,10 @@
 
 from components.validate.expectations import Expected, Where
 from components.validate.rule import Rule, between, expected, in_set, lengths
+from htr.audit.pictures import MIN_CONTRAST, MIN_SIDE
+from htr.audit.texts import CONTROLS, INVISIBLE, MAX_CHARACTERS, NOT_LABELS
 from htr.lines import SPLITS
 
-MAX_CHARACTERS = 200
-MIN_CONTRAST = 24
-"""Grey levels between the darkest and the lightest thousandth of an image; a blank line stays below."""
-MIN_SIDE = 8
-"""Pixels."""
-NOT_LABELS = ("nan", "none", "null", "empty", "blank", "unreadable", "illegible", "n/a", "<na>", "???")
-"""What tables hold in place of a transcription, case-folded."""
-CONTROLS = "[\x00-\x1f\x7f-\x9f]"
-INVISIBLE = "[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffd]"
-"""Soft hyphen, zero-width space, direction marks, byte-order mark, and the mark of a broken encoding."""
 _IMPORT_AGAIN = "import the dataset again; files written by other programs need a dataset.json of their own"
 
 

@@ -58,6 +58,14 @@ SPLIT_RULES = (
         error=in_set("image_splits", *_ONE_SPLIT, "recent"),
     ),
     Rule(
+        name="images_in_one_split_in_any_form",
+        promise="No image is in two splits, not even saved, scaled, dimmed or cut anew",
+        complaint="look like a line in another split",
+        detail="alike in {near_copy_splits}; text {text!r}",
+        remedy="look at them (python -m htr audit shows them side by side); keep one of each",
+        warning=in_set("near_copy_splits", *_ONE_SPLIT, "recent"),
+    ),
+    Rule(
         name="images_once",
         promise="No image is twice in a split",
         complaint="have an image that occurs more than once in their split",

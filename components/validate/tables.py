@@ -1,31 +1,28 @@
 """Lines dataset -> the two tables that the checks look at: one row a shard, one row a line.
 
-Rows are read as they lie in the Parquet files, not as `htr.lines.Line`: a Line refuses much of what is to be found
-here. Images pass by one at a time; of each only its measures and its digest stay.
+What one pass over the lines leaves of each is `htr.audit.measures`' business; here it becomes a table.
 """
 
-import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from htr.alphabet import normalise
-from htr.ctc import steps_needed
+from htr.audit.measures import Measured, Picture
 from htr.direction import is_recoverable
-from htr.errors import DataError, ImageError
-from htr.image import Geometry, decode, line_tensor, probe
 from htr.lines import SCHEMA, LinesDataset, file_sha256
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = dict[str, Any]
-_ROWS_AT_A_TIME = 256
+_VALUES = (
+    *("id", "text", "writer", "page", "language", "source", "split", "no_value", "text_folded", "normalised"),
+    *("num_characters", "recoverable", "steps_needed", "undecodable"),
+)
 _SHARD_COLUMNS = ("file", "schema_faults", "num_rows", "promised_rows", "sha256", "promised_sha256")
 
 
@@ -67,84 +64,46 @@ def _family(kind: pa.DataType) -> str:
     return re.sub(r"^(large_)?(string|binary)(_view)?$", r"\2", str(kind))
 
 
-def lines_table(
-    dataset: LinesDataset, geometry: Geometry, on_line: Callable[[int], None] = lambda _: None
-) -> "pd.DataFrame":
-    """Return one row of measures a line, in stored order; the images are not kept.
+def lines_table(lines: Sequence[Measured]) -> "pd.DataFrame":
+    """Return one row of measures a line, in stored order.
 
     Args:
-        dataset: its shards must have the right columns.
-        geometry: scaling at which the time steps are counted.
-        on_line: called with the number of lines seen so far.
-
-    Raises:
-        DataError: a shard cannot be read to its end.
+        lines: all lines of a dataset, as `htr.audit.measures` leaves them.
     """
     import pandas as pd
 
-    rows = []
-    for number, row in _raw_rows(dataset, SCHEMA.names):
-        rows.append(_values(row) | _measures(row, geometry))
-        on_line(number + 1)
-    nothing: Row = dict.fromkeys(SCHEMA.names)
-    table = pd.DataFrame(rows, columns=list(_values(nothing) | _measures(nothing, geometry)))
+    rows = [_values(line) | _measures(line.picture) for line in lines]
+    nothing = _measures(None)
+    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else [*_VALUES, *nothing])
     return table.astype({"steps_available": "float64", "contrast": "float64", "short_side": "float64"})
 
 
-def _values(row: Row) -> Row:
+def _values(line: Measured) -> dict[str, Any]:
     """Return what the row says of itself; a missing value reads as "" and is named in ``no_value``."""
-    text = row["text"] or ""
-    names = ("id", "text", "writer", "page", "language", "source", "split")
-    return {name: row[name] or "" for name in names} | {
-        "no_value": ", ".join(n for n in SCHEMA.names if row[n] is None or (n == "id" and not row[n])),
-        "text_folded": text.casefold(),
-        "normalised": text == normalise(text),
-        "num_characters": len(text),
-        "recoverable": is_recoverable(text),
-        "steps_needed": steps_needed(text),
-    }
-
-
-def _measures(row: Row, geometry: Geometry) -> Row:
-    """Return what the row's image says; None where it cannot be decoded."""
-    data = row["image"] or b""
-    names = ("steps_available", "image_sha256", "short_side", "contrast")
-    try:
-        grey, size = decode(data), probe(data)
-    except ImageError as error:
-        return dict.fromkeys(names) | {"undecodable": error.reason, "size_fault": ""}
-    darkest, lightest = np.percentile(grey, (0.1, 99.9))
-    stored = (row["width"], row["height"])
     return {
-        "steps_available": line_tensor(grey, geometry).shape[2] // geometry.column_step,
-        "image_sha256": hashlib.sha256(data).hexdigest(),
-        "short_side": min(size),
-        "contrast": float(lightest - darkest),
-        "undecodable": "",
-        "size_fault": f"{stored[0]} x {stored[1]}, but it is {size[0]} x {size[1]}" if stored != size else "",
+        "id": line.id,
+        "text": line.text,
+        "writer": line.writer,
+        "page": line.page,
+        "language": line.language,
+        "source": line.source,
+        "split": line.split,
+        "no_value": line.no_value,
+        "text_folded": line.text.casefold(),
+        "normalised": line.text == normalise(line.text),
+        "num_characters": len(line.text),
+        "recoverable": is_recoverable(line.text),
+        "steps_needed": line.steps_needed,
+        "undecodable": line.undecodable,
     }
 
 
-def images_of(dataset: LinesDataset, numbers: Collection[int]) -> dict[int, bytes]:
-    """Return the encoded images of some lines by their row number in the lines table."""
-    wanted, images = set(numbers), {}
-    if wanted:
-        for number, row in _raw_rows(dataset, ["image"]):
-            if number in wanted:
-                images[number] = row["image"] or b""
-            if number == max(wanted):
-                break
-    return images
-
-
-def _raw_rows(dataset: LinesDataset, columns: list[str]) -> Iterator[tuple[int, Row]]:
-    number = 0
-    for shard in dataset.info.shards:
-        file = dataset.path / shard["file"]
-        try:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=_ROWS_AT_A_TIME, columns=columns):
-                for row in batch.to_pylist():
-                    yield number, row
-                    number += 1
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: damaged shard ({error}); import the dataset again") from error
+def _measures(picture: Picture | None) -> dict[str, Any]:
+    """Return what the row's image says; None where it cannot be decoded."""
+    return {
+        "steps_available": picture and picture.steps,
+        "image_sha256": picture and picture.sha256,
+        "short_side": picture and min(picture.width, picture.height),
+        "contrast": picture and picture.contrast,
+        "size_fault": picture.size_fault if picture else "",
+    }

@@ -51,15 +51,21 @@ def check_inside(name: str) -> None:
             raise RowRejected("outside_folder", f"{name!r} leads out of the table's folder")
 
 
-def read_file(path: Path) -> bytes | None:
+def read_file(path: Path, *, root: Path | None = None) -> bytes | None:
     """Read an image file; None when there is no such file.
 
+    Args:
+        path: of the file.
+        root: the folder that it must lie in, whatever links say; None where the path is our own.
+
     Raises:
-        RowRejected: it is too large, or cannot be read.
+        RowRejected: it is too large, cannot be read, or a link leads out of the folder.
     """
     try:
         if not path.is_file():
             return None
+        if root is not None and not path.resolve().is_relative_to(root.resolve()):
+            raise RowRejected("outside_folder", f"{path} is a link that leads out of {root}")
         _check_size(path.stat().st_size)
         return path.read_bytes()
     except OSError as error:  # a name too long for the system, no permission, a failing disk
@@ -165,7 +171,7 @@ class ImagesBesideTable:
             data = self._archive(self.folder / tar).read(name)
         for place in (self.folder, self.folder / "images"):
             if data is None:
-                data = read_file(place / name)
+                data = read_file(place / name, root=self.folder)
         if data is None and not tar:
             data = self._from_any_tar(name)
         if data is None:
@@ -183,6 +189,8 @@ class ImagesBesideTable:
         return next(iter(found.values()), None)
 
     def _archive(self, path: Path) -> TarImages:
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise RowRejected("outside_folder", f"{path} is a link that leads out of {self.folder}")
         if path not in self._archives:
             self._archives[path] = self._stack.enter_context(TarImages(path))
         return self._archives[path]

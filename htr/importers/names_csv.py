@@ -8,17 +8,17 @@ import re
 from itertools import islice
 from pathlib import Path
 
-from htr.alphabet import normalise
 from htr.errors import DataError, SettingsError
 from htr.importers.images import check_inside, checked, read_file
+from htr.importers.policy import Cleaner, cleaner_for
 from htr.importers.rows import Progress, RowRejected, write_rows
 from htr.importers.splits import split_named, split_of_group
 from htr.importers.tables import Row, open_table, require_columns
 from htr.lines import SPLITS, DatasetInfo, Line
 
 FILE, LABEL = "FILENAME", "IDENTITY"
-NOT_A_NAME = {"UNREADABLE": "unreadable", "EMPTY": "empty_label"}
-"""Labels that stand for no label, and the reason that they are quarantined with."""
+POLICY = "names"
+"""Cleaning rules of this layout: labels that stand for no label."""
 BY_HASH = "hash"
 _SYNONYMS = {
     **dict.fromkeys(("filename", "file_name", "file", "image"), FILE),
@@ -34,6 +34,7 @@ def import_names_csv(
     images: Path | None = None,
     split: str | None = None,
     limit: int | None = None,
+    policy: str | Path = POLICY,
     progress: Progress | None = None,
 ) -> DatasetInfo:
     """Import a table of names; each of its rows is kept or quarantined with a reason.
@@ -46,11 +47,12 @@ def import_names_csv(
             that the image's or else the table's name says (VALIDATION_0001.jpg, written_name_test_v2.csv), and
             where they say none, as ``hash``.
         limit: take that many rows at most.
+        policy: cleaning rules, by file or name; see `htr.importers.policy`.
         progress: called with rows done and rows in all.
 
     Raises:
         DataError: the table cannot be used, or none of its rows can; then nothing is written.
-        SettingsError: the split is unknown, or the limit below 1.
+        SettingsError: the split is unknown, the limit below 1, or the policy cannot be used.
         OutputError: the folder is there already or cannot be written.
     """
     if split is not None and split not in (*SPLITS, BY_HASH):
@@ -66,14 +68,16 @@ def import_names_csv(
         raise DataError(f"{table}: has a header but no rows; add one row for each image")
     total = total if limit is None else min(total, limit)
     places = _folders(images or table.parent)
+    cleaner = cleaner_for(policy, lambda: (row.cells[LABEL] for row in islice(source.rows(), total)))
     return write_rows(
         islice(source.rows(), total),
         out,
         origin=table,
         total=total,
         name_of=lambda row: row.cells[FILE] or f"row ending on line {row.number}",
-        to_line=lambda row: _line(row, places, split, table.stem),
+        to_line=lambda row: _line(row, places, split, table.stem, cleaner),
         progress=progress,
+        lineage=lambda: {"importer": "names-csv", "origin": table.name, **cleaner.lineage()},
     )
 
 
@@ -86,17 +90,14 @@ def _folders(root: Path) -> list[Path]:
         raise DataError(f"{error.filename}: cannot be listed ({error.strerror})") from error
 
 
-def _line(row: Row, places: list[Path], split: str | None, table_stem: str) -> Line:
+def _line(row: Row, places: list[Path], split: str | None, table_stem: str, cleaner: Cleaner) -> Line:
     where = f"line {row.number}"
     if row.num_extra:
         raise RowRejected("extra_cells", f"{where}: {row.num_extra} cells too many; quote labels with commas")
-    name, text = row.cells[FILE], normalise(row.cells[LABEL])
+    name = row.cells[FILE]
     if not name:
         raise RowRejected("no_file_name", where)
-    if not text:
-        raise RowRejected("no_text", where)
-    if text.upper() in NOT_A_NAME:
-        raise RowRejected(NOT_A_NAME[text.upper()], f"{where}: label {text!r}")
+    text = cleaner.text(row.cells[LABEL])
     image = checked(_read(name, places))
     stem = Path(name).stem
     return Line(
@@ -126,7 +127,7 @@ def _split(name: str, stem: str, table_stem: str) -> str:
 
 def _read(name: str, places: list[Path]) -> bytes:
     check_inside(name)
-    found = {place: data for place in places if (data := read_file(place / name)) is not None}
+    found = {place: data for place in places if (data := read_file(place / name, root=places[0])) is not None}
     if not found:
         raise RowRejected("no_image", f"not in {places[0]} nor two levels below")
     if len(set(found.values())) > 1:

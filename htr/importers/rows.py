@@ -1,9 +1,9 @@
 """Rows of any layout in, a lines dataset out: each row is kept or quarantined with a reason, and nothing else."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from htr.errors import DataError
 from htr.lines import DatasetInfo, Line, LinesDataset, LinesWriter
@@ -36,6 +36,7 @@ def write_rows(
     name_of: Callable[[R], str],
     to_line: Callable[[R], Line],
     progress: Progress | None = None,
+    lineage: Callable[[], Mapping[str, Any]] = dict,
 ) -> DatasetInfo:
     """Write the lines dataset of some rows; lines kept and rows quarantined add up to the rows.
 
@@ -47,6 +48,7 @@ def write_rows(
         name_of: what the quarantine list calls a row.
         to_line: turns a row into a line, or raises RowRejected.
         progress: called after every row.
+        lineage: asked after the last row what ``dataset.json`` is to say of where the lines came from.
 
     Raises:
         DataError: no row was kept; then nothing is written.
@@ -58,6 +60,7 @@ def write_rows(
         for done, row in enumerate(rows, start=1):
             try:
                 line = to_line(row)
+                _check_unicode(line)
                 _keep_id(line.id, kept)
                 dataset.add(line)
             except RowRejected as refusal:
@@ -69,7 +72,18 @@ def write_rows(
             raise DataError(
                 f"{origin}: none of its {total} rows can be used ({_counted(refused)}); {_remedy(refused)}"
             )
+        dataset.record(**lineage())
     return LinesDataset.open(out).info
+
+
+def _check_unicode(line: Line) -> None:
+    """Refuse halves of UTF-16 pairs, which escapes in JSON and file names on disk may hold, and no file can."""
+    for name in ("id", "text", "writer", "page", "language", "source"):
+        value: str = getattr(line, name)
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise RowRejected("not_unicode", f"{name} {value!r}; rename or retype it") from error
 
 
 def _keep_id(line_id: str, kept: set[str]) -> None:
@@ -86,7 +100,7 @@ def _remedy(refused: Counter[str]) -> str:
     remedies = {
         "no_image": "put the images beside the table, in a folder 'images' or an uncompressed .tar there",
         "ambiguous_image": "keep one image of each name beside the table",
-        "outside_folder": "give file names relative to the table's folder, without '..'",
+        "outside_folder": "give file names relative to the folder, without '..' and without links that lead out",
         "no_text": "fill in the transcriptions",
         "bad_split": "name the splits train, val or test",
         "withdrawn": "every correction was withdrawn; correct some lines anew",

@@ -23,5 +23,5 @@ def split_of_group(name: str) -> str:
 
     It hangs on the name alone: the same group lies in the same split in every import, whatever is added later.
     """
-    bucket = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % 100
+    bucket = int.from_bytes(hashlib.sha256(name.encode(errors="surrogatepass")).digest()[:8], "big") % 100
     return "train" if bucket < 80 else "val" if bucket < 90 else "test"

@@ -6,7 +6,7 @@ Cells stay text: "NA", "null" and "007" are what somebody wrote, not missing val
 import csv
 import difflib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from htr.errors import DataError
@@ -25,6 +25,8 @@ class Row:
     """Every column of the header, trimmed; "" where the row was too short."""
     num_extra: int
     """Filled cells beyond the header: most often an unquoted comma in a text."""
+    unusable: frozenset[str] = frozenset()
+    """Columns whose value is none that a cell could hold, where a format has such values."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +36,8 @@ class Table:
     path: Path
     columns: tuple[str, ...]
     delimiter: str
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Its own name of a column -> the name that stands in ``columns``."""
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows in order, one at a time.

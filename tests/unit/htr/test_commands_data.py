@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from htr.commands_data import Progress, add_parsers
+from htr.commands_data import add_parsers
+from htr.commands_shown import Progress
 from htr.lines import LinesDataset
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import components.gate.rules as gate
+import htr.audit.findings
 import htr.bundle
 import htr.corrections
 import htr.error_model
@@ -32,6 +33,7 @@ import monitoring.decisions
 import monitoring.sequence
 import monitoring.verdict
 from htr.alphabet import Alphabet
+from htr.audit.findings import Audit, Finding, audit_text, read_audit
 from htr.bundle import ERROR_MODEL, INT8, MANIFEST, ONNX, REFERENCE, WEIGHTS, Bundle, Parity, write_bundle
 from htr.calibration import Calibration
 from htr.correction_store import LOG, CorrectionStore, Stored, image_digest
@@ -87,6 +89,37 @@ def write_lines(path: Path) -> None:
             )
             writer.add(line)
         writer.quarantine("line-3", "empty_text", "row 4")
+
+
+AUDIT = Audit(
+    dataset="d",
+    digest="sha256:00",
+    num_lines=3,
+    model="sha256:11",
+    rules={"copy_in_two_splits": 1, "blank": 0, "likely_mislabel": 1},
+    findings=(
+        Finding(
+            rule="copy_in_two_splits",
+            severity="error",
+            ids=("a", "b"),
+            splits=("test", "train"),
+            detail="the same",
+        ),
+        Finding(
+            rule="likely_mislabel",
+            severity="warning",
+            ids=("é",),
+            splits=("val",),
+            score=4.5,
+            detail="read as 'x'",
+        ),
+    ),
+)
+
+
+def write_audit(path: Path) -> None:
+    path.mkdir()
+    (path / "audit.jsonl").write_text(audit_text(AUDIT), encoding="utf-8")
 
 
 def write_a_bundle(path: Path) -> None:
@@ -311,6 +344,13 @@ FORMATS = {
         lambda path: DecisionLog(path).read(),
         "decisions.jsonl",
     ),
+    "audit": _format(
+        "audit",
+        htr.audit.findings.FORMAT_VERSION,
+        write_audit,
+        lambda path: read_audit(path / "audit.jsonl"),
+        "audit.jsonl",
+    ),
     "corrections": _format(
         "corrections",
         htr.corrections.FORMAT_VERSION,
@@ -395,6 +435,10 @@ def test_a_reader_refuses_another_version_and_names_it(name: str, tmp_path: Path
         (copy / one.versioned).write_text(re.sub(r'"format_version": ?\d+', '"format_version": 99', text))
     with pytest.raises(QuillflowError, match="99"):
         one.read(copy)
+
+
+def test_the_golden_audit_reads_as_it_was_written() -> None:
+    assert read_audit(FORMATS["audit"].golden / "audit.jsonl") == AUDIT
 
 
 def test_the_golden_lines_read_as_they_were_written() -> None:

@@ -65,6 +65,18 @@ def copying(source: int, target: int, *names: str) -> Callable[[Rows], Rows]:
     return change
 
 
+def dimming(source: int, target: int) -> Callable[[Rows], Rows]:
+    """Copy a line to another row, its image saved again on darker paper."""
+
+    def change(rows: Rows) -> Rows:
+        out = io.BytesIO()
+        Image.open(io.BytesIO(rows[source]["image"])).point(lambda level: level * 0.8).save(out, "PNG")
+        rows[target].update(image=out.getvalue(), **{n: rows[source][n] for n in ("text", "width", "height")})
+        return rows
+
+    return change
+
+
 def without(split: str, keep: int = 0) -> Callable[[Rows], Rows]:
     """Leave out the lines of a split, but for a few."""
 
@@ -126,6 +138,7 @@ FAULTS: dict[str, list[Fault]] = {
         ("pages_in_one_split", "warning", one_page(writer=None)),
         ("writers_in_one_split", "error", copying(TRAIN + 1, TEST + 1, "writer")),
         ("images_in_one_split", "error", copying(TRAIN + 2, TEST + 2, "text", *IMAGE)),
+        ("images_in_one_split_in_any_form", "warning", dimming(TRAIN + 7, TEST + 7)),
         ("images_once", "warning", copying(TRAIN + 3, TRAIN + 4, "text", *IMAGE)),
     ],
     "shared by the unknown": [
@@ -245,7 +258,7 @@ def test_the_error_lists_what_failed_with_examples_and_remedies(sound: LinesData
     with pytest.raises(DataError) as caught:
         report.raise_on_errors()
     text = str(caught.value).splitlines()
-    assert text[0] == f"{tmp_path / 'lines'}: not fit for training, 2 of 28 checks failed (and 0 with a warning)"
+    assert text[0] == f"{tmp_path / 'lines'}: not fit for training, 2 of 29 checks failed (and 0 with a warning)"
     assert "  1. text_controls: 9 of 64 lines hold a control character" in text
     assert "       line-0: text 'zwei\\x07baum'" in text
     assert "       ... and 4 more" in text
@@ -276,13 +289,13 @@ def test_the_page_shows_the_lines_in_question_and_stands_alone(sound: LinesDatas
     path = tmp_path / "report"
     report = validate_lines(spoilt(sound, tmp_path / "lines", change), report=path)
     page = read_offline(path.read_text(encoding="utf-8"))
-    assert "Not fit for training. 2 of 28 checks failed, and 1 gave a warning" in page.text
+    assert "Not fit for training. 2 of 29 checks failed, and 1 gave a warning" in page.text
     assert "<script>alert(1)</script>" in page.text
     assert "bytes are not an image" in page.text
     assert 10 < len(page.images) <= 40
     assert all(check.promise in page.text and check.expectation in page.text for check in report.checks)
     validate_lines(sound, report=path)
-    assert "Fit for training. All 28 checks passed." in read_offline(path.read_text(encoding="utf-8")).text
+    assert "Fit for training. All 29 checks passed." in read_offline(path.read_text(encoding="utf-8")).text
 
 
 def test_a_rule_must_expect_something() -> None:

@@ -22,8 +22,8 @@ def run(path: Path, out: Path) -> dsl.Metrics:
 def test_a_sound_dataset_passes_and_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_lines(tmp_path / "lines", sound_lines())
     metrics = run(tmp_path / "lines", tmp_path)
-    assert metrics.metadata == {"num_lines": 64, "checks": 28, "errors": 0, "warnings": 0}
-    assert "» validate: 28 checks, 0 errors, 0 warnings" in capsys.readouterr().out
+    assert metrics.metadata == {"num_lines": 64, "checks": 29, "errors": 0, "warnings": 0}
+    assert "» validate: 29 checks, 0 errors, 0 warnings" in capsys.readouterr().out
     assert "Fit for training" in read_offline((tmp_path / "step" / "report").read_text(encoding="utf-8")).text
 
 
