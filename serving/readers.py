@@ -6,19 +6,22 @@ prediction log. A reader that dies or does not answer costs the one request that
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from htr.bundle import Bundle
 from htr.errors import BundleError, ImageError, ServiceError
 from htr.image import Decoded
 from htr.recogniser import Observation
+from serving.reader_process import KEPT
 from serving.reader_wire import observation, receive, send
+from serving.turns import Turns
 
 CODE = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
@@ -41,33 +44,51 @@ class Readers:
 
     def __init__(self, number: int, *, max_seconds: float = 30.0) -> None:
         self._readers = [_Reader(max_seconds) for _ in range(number)]
-        self._free = list(self._readers)
-        self._changed = threading.Condition()
+        self._turns = Turns(self._readers)
+        self._folder = TemporaryDirectory(prefix="quillflow-readers-")
+        self._num_loaded = 0
 
     def load(self, bundle: Path) -> "RemoteRecogniser":
         """Load a bundle in every process, one after the other; the others read on meanwhile.
 
+        It is copied first: a process that is started again finds it, whatever has become of the folder since.
+
         Raises:
             BundleError: missing, incomplete, altered, or of another version.
-            ReaderFailedError: a process died of it.
+            ServiceError: it cannot be copied, or a process died of it.
         """
-        digests = set()
-        for reader in self._readers:
-            with self._taken(reader):
-                digests.add(reader.load(bundle.absolute()))
-        if len(digests) != 1:
-            raise BundleError(f"{bundle}: was exchanged while it was loaded; leave it alone, and try again")
-        return RemoteRecogniser(self, bundle.absolute(), digests.pop())
+        Bundle.open(bundle)
+        self._num_loaded += 1
+        copy = self._place(self._num_loaded)
+        try:
+            shutil.copytree(bundle, copy)
+            for reader in self._readers:
+                with self._turns.taken(reader):
+                    digest = reader.load(copy)
+        except OSError as error:
+            raise ServiceError(
+                f"{copy}: the bundle cannot be copied there ({error.strerror}); give TMPDIR more room"
+            ) from error
+        except ReaderFailedError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ServiceError(
+                f"{bundle}: a process to read in cannot load it ({reason}); try fewer --threads, or more memory"
+            ) from error
+        shutil.rmtree(self._place(self._num_loaded - KEPT), ignore_errors=True)
+        return RemoteRecogniser(self, copy, digest)
+
+    def _place(self, number: int) -> Path:
+        return Path(self._folder.name) / str(number)
 
     def observe(self, asked: dict[str, Any], image: bytes) -> Observation:
         """Have one image read by whichever process is free; waits for one.
 
         Raises:
             ImageError: it cannot be decoded.
-            BundleError: a process was started again, and the bundle is no longer there.
+            BundleError: a process was started again, and our copy of the bundle is gone or altered.
             ReaderFailedError: see there.
         """
-        with self._taken() as reader:
+        with self._turns.taken() as reader:
             return reader.observe(asked, image)
 
     @property
@@ -78,22 +99,9 @@ class Readers:
     def close(self) -> None:
         """Let every process end what it reads, and end; nobody may ask any more."""
         for reader in self._readers:
-            with self._taken(reader):
+            with self._turns.taken(reader):
                 reader.stop(patience_s=5.0)
-
-    @contextmanager
-    def _taken(self, wanted: "_Reader | None" = None) -> Iterator["_Reader"]:
-        """Wait for a free process, or for a certain one, and have it alone."""
-        with self._changed:
-            self._changed.wait_for(lambda: wanted in self._free if wanted else self._free)
-            reader = wanted or self._free[-1]  # the last one that was busy has warm caches
-            self._free.remove(reader)
-        try:
-            yield reader
-        finally:
-            with self._changed:
-                self._free.append(reader)
-                self._changed.notify_all()
+        self._folder.cleanup()
 
 
 class RemoteRecogniser:
@@ -156,14 +164,14 @@ class _Reader:
         return self._process.pid if self._process.poll() is None else 0
 
     def load(self, bundle: Path) -> str:
+        if self._process.poll() is not None:  # it died while nobody asked: out of memory, or killed
+            self._restart()
         digest = str(self._ask({"do": "load", "bundle": str(bundle)}, b"", START_SECONDS)["digest"])
         self._knows.add(str(bundle))
         return digest
 
     def observe(self, asked: dict[str, Any], image: bytes) -> Observation:
-        if self._process.poll() is not None:  # it died while nobody asked: out of memory, or killed
-            self._restart()
-        if asked["bundle"] not in self._knows:  # it was started again; loading has a time of its own
+        if self._process.poll() is not None or asked["bundle"] not in self._knows:  # loading has a time of its own
             self.load(Path(asked["bundle"]))
         answer = self._ask({"do": "observe", **asked}, image, self._max_seconds)
         return observation(answer["observation"])

@@ -75,25 +75,34 @@ def test_a_reader_that_does_not_answer_is_killed(readers: Readers, tiny_bundle: 
     stopped = readers.process_ids
     for process_id in stopped:
         os.kill(process_id, signal.SIGSTOP)
-    with pytest.raises(ReaderFailedError, match="TimeoutError"):
-        list(remote.observe(IMAGES[:1]))
+    for _ in stopped:
+        with pytest.raises(ReaderFailedError, match="TimeoutError"):
+            list(remote.observe(IMAGES[:1]))
     assert list(remote.observe(IMAGES[:1])) == list(Recogniser.load(tiny_bundle).observe(IMAGES[:1]))
     for process_id in stopped:
         if not has_ended(process_id):
             os.kill(process_id, signal.SIGCONT)
 
 
-def test_a_bundle_exchanged_in_its_place_is_not_served_for_the_old_one(
+def test_a_reader_that_is_started_again_needs_the_bundles_folder_no_more(
     readers: Readers, tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    place = tmp_path / "bundle"
+    place, here = tmp_path / "bundle", list(Recogniser.load(tiny_bundle).observe(IMAGES))
     shutil.copytree(tiny_bundle, place)
     remote = readers.load(place)
     shutil.rmtree(place)
     untaught_bundle(place, seed=1)
     killed(readers)
-    with pytest.raises(BundleError, match="is another bundle now"):
-        list(remote.observe(IMAGES[:1]))
+    assert list(remote.observe(IMAGES)) == here
+
+
+def test_the_model_before_is_read_with_until_it_is_let_go(
+    readers: Readers, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    other = untaught_bundle(tmp_path / "other", seed=1)
+    before, after = readers.load(tiny_bundle), readers.load(other)
+    assert list(before.observe(IMAGES)) == list(Recogniser.load(tiny_bundle).observe(IMAGES))
+    assert list(after.observe(IMAGES)) == list(Recogniser.load(other).observe(IMAGES))
 
 
 def test_a_folder_that_is_no_bundle_is_refused_as_here(readers: Readers, tmp_path: Path) -> None:
