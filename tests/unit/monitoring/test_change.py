@@ -49,7 +49,7 @@ def test_a_window_of_few_requests_that_differ_but_did_not_change_is_given_no_sin
             assert verdict.state == "drift"
             found[by_request] += verdict.changed_since is not None
     assert found[True] <= 1
-    assert found[False] >= 6, "this is what shuffling requests is there for"
+    assert found[False] >= 3, "this is what shuffling requests is there for"
 
 
 def test_a_change_between_requests_is_dated_by_the_first_row_of_the_request_that_it_began_with() -> None:
