@@ -1,6 +1,8 @@
 """A window that drifted -> when the change began, and which readings show it most.
 
-Every row gets one number: how far it lies in the direction in which the window left the reference.
+Every row gets one number: how far it lies in the direction in which the window left the reference. Where whole
+requests are taken for independent, the moment is looked for among their means: lines of one page resemble each
+other, and a few pages in any order look like a change to a test that takes every line for itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,21 +34,29 @@ class Change:
     examples: tuple[Example, ...]
 
 
-def find_change(current: pa.Table, contributions: Mapping[str, Floats], *, seed: int = 0) -> Change:
+def find_change(
+    current: pa.Table,
+    contributions: Mapping[str, Floats],
+    *,
+    group: npt.NDArray[np.intp] | None = None,
+    seed: int = 0,
+) -> Change:
     """Look for the moment of change and the strangest readings.
 
     Args:
         current: rows of the prediction log, oldest first; profile rows alone give no answer.
         contributions: feature -> number of each row, standardised, higher where more like what drifted.
+        group: which rows hang together: numbers from 0 in the order of first rows; None where none do.
         seed: of the shuffles.
     """
     known = {"time", "request_id", "position"} <= set(current.column_names)
     if not known or not contributions or not len(current):
         return Change(since=None, examples=())
     total = np.sum(list(contributions.values()), axis=0)
-    at = change_point(total, seed=seed)
+    first, series = (np.arange(len(total)), total) if group is None else _means(total, group)
+    at = change_point(series, seed=seed)
     return Change(
-        since=None if at is None else current["time"][at].as_py(),
+        since=None if at is None else current["time"][int(first[at])].as_py(),
         examples=_examples(current, contributions, total),
     )
 
@@ -76,7 +86,8 @@ def contributions(
 def change_point(series: Floats, *, seed: int = 0) -> int | None:
     """Return the place from which on a series is higher than before, None where shuffling it does as much.
 
-    The place is that of the largest standardised difference of means after and before (Page 1955).
+    The place is that of the largest standardised difference of means after and before (Page 1955). Values must be
+    independent of each other; of fewer than 10 nothing is said.
     """
     if len(series) < 10:
         return None
@@ -90,6 +101,12 @@ def change_point(series: Floats, *, seed: int = 0) -> int | None:
         order = rng.permutation(len(bins))
         as_high += _largest_rise(bins[order], sizes[order])[1] >= rise
     return int(edges[at]) if (1 + as_high) / (1 + _SHUFFLES) <= _ALPHA else None
+
+
+def _means(series: Floats, group: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Return the first place of each group, and its mean."""
+    _, first = np.unique(group, return_index=True)
+    return first, np.bincount(group, weights=series) / np.bincount(group)
 
 
 def _largest_rise(bins: Floats, sizes: npt.NDArray[np.intp]) -> tuple[int, float]:

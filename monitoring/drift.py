@@ -23,7 +23,7 @@ from monitoring.columns import Columns, take_columns
 from monitoring.error_rate import EstimatedError, MeasuredError
 from monitoring.evidently_page import draw_page
 from monitoring.feature_drift import along_embedding, tell_embedding, tell_features
-from monitoring.grouping import MIN_GROUPS, count_requests, group_rows
+from monitoring.grouping import MIN_GROUPS, count_requests, group_rows, requests_of
 from monitoring.scores import feature_scores, kernel_scores, stacked, whitened
 from monitoring.shift_test import draw_partings, find_shift
 from monitoring.verdict import EMBEDDING_NAME, Verdict
@@ -141,7 +141,7 @@ def _judged(
         parts = contributions(now, fitted, shifts, [name for name in drifted if name != EMBEDDING_NAME])
         if EMBEDDING_NAME in drifted:
             parts[EMBEDDING_NAME] = along_embedding(before, now)
-        change = find_change(current, parts)
+        change = find_change(current, parts, group=requests_of(current) if grouping.shuffled == "groups" else None)
     verdict = replace(
         told,
         state="drift" if drifted else "quiet",

@@ -39,6 +39,11 @@ def count_requests(current: pa.Table) -> int:
     return len(current["request_id"].unique()) if "request_id" in current.column_names else len(current)
 
 
+def requests_of(current: pa.Table) -> npt.NDArray[np.intp]:
+    """Return the request of each row: numbers from 0, in the order of their first rows."""
+    return _codes(current, "request_id")
+
+
 def group_rows(reference: pa.Table, current: pa.Table, *, by_request: bool, seed: int = 0) -> Grouping:
     """Choose what is tested.
 
@@ -49,7 +54,7 @@ def group_rows(reference: pa.Table, current: pa.Table, *, by_request: bool, seed
         seed: of the sample.
     """
     rng = np.random.default_rng(seed)
-    before, now = _codes(reference, "group"), _codes(current, "request_id")
+    before, now = _codes(reference, "group"), requests_of(current)
     together = by_request and _repeats(before) and _repeats(now)
     if not together:
         before, now = np.arange(len(reference)), np.arange(len(current))

@@ -23,6 +23,7 @@ from htr.lines import DatasetInfo, Line
 
 TEXT_COLUMNS = ("text", "transcription", "label", "sentence", "ground_truth", "transcript")
 _OPTIONAL = ("writer", "page", "language", "source", "split", "id")
+_IDS = (str, int)
 _ROWS_AT_A_TIME = 64
 
 
@@ -43,10 +44,11 @@ class _Row:
 
     @property
     def id(self) -> str:
+        """The row's own id, or its place where it has none or one that names nothing."""
         own = self.values.get("id")
-        return (
-            str(own) if own not in {None, ""} else f"{PurePosixPath(self.file).with_suffix('')}-{self.number:07d}"
-        )
+        if type(own) in _IDS and own != "":
+            return str(own)
+        return f"{PurePosixPath(self.file).with_suffix('')}-{self.number:07d}"
 
 
 def import_parquet(
@@ -148,13 +150,13 @@ def _line(row: _Row, root: Path, columns: Columns, known: Known, cleaner: Cleane
     raw = row.values[columns.text]
     if raw is not None and not isinstance(raw, str):
         raise RowRejected("bad_value", f"{columns.text} is {type(raw).__name__}, expected a text")
+    own = row.values.get("id")
+    if own is not None and type(own) not in _IDS:
+        raise RowRejected("bad_value", f"id is {type(own).__name__}, expected a text or a whole number")
     text = cleaner.text(raw or "")
     image = checked(_image(row, root, columns.image))
-    said = {name: str(row.values.get(name) or "") for name in _OPTIONAL}
-    split = (
-        split_named(said["split"]) if said["split"] else split_named(PurePosixPath(row.file).name.split("-")[0])
-    )
-    split = split or split_named(PurePosixPath(row.file).stem)
+    said = {name: "" if (v := row.values.get(name)) is None else str(v) for name in _OPTIONAL}
+    split = split_named(said["split"]) if said["split"] else _split_of_file(row.file)
     if said["split"] and not split:
         raise RowRejected("bad_split", f"{said['split']!r} is not train, val or test")
     writer, page = said["writer"], said["page"]
@@ -170,6 +172,11 @@ def _line(row: _Row, root: Path, columns: Columns, known: Known, cleaner: Cleane
         width=image.width,
         height=image.height,
     )
+
+
+def _split_of_file(file: str) -> str | None:
+    path = PurePosixPath(file)
+    return split_named(path.name.split("-")[0]) or split_named(path.stem)
 
 
 def _image(row: _Row, root: Path, column: str) -> bytes:

@@ -9,7 +9,7 @@
     action = "drop"               # or keep: no later rule touches the text; or rewrite: goes on with another text
     is = ["UNREADABLE", "???"]    # or matches = 'regex', longer_than = 110, shorter_than = 2, has = "lower_case"
     ignore_case = true            # for is and matches
-    rarer_than = 0.02             # only where less than that share of all texts meets it
+    rarer_than = 0.02             # only where less than that share of all texts, before any rule, meets it
     to = ""                       # rewrite: what takes the place of all that matches, or of the text that is
     why = "nobody could read it"
 
@@ -54,7 +54,7 @@ class Rule:
     rewritten: Callable[[str], str]
     """The text after a rewrite; of other actions the text itself."""
     rarer_than: float | None
-    """Share of all texts, 0..1, at which the rule is off; None where it always holds."""
+    """Share of all texts, before any rule, 0..1, at which this one is off; None where it always holds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,8 +110,7 @@ class Cleaner:
         Raises:
             RowRejected: a rule drops it, or nothing is left of it.
         """
-        form = self._policy.form if self._policy else "NFC"
-        text = normalise(unicodedata.normalize(form, raw))
+        text = self._plain(raw)
         for rule in self._policy.rules if self._policy and text else ():
             if self._is_off(rule) or not rule.meets(text):
                 continue
@@ -139,6 +138,10 @@ class Cleaner:
         }
         return {"policy": {"name": self._policy.name, "digest": self._policy.digest, "rules": rules}}
 
+    def _plain(self, raw: str) -> str:
+        """Return a text as the first rule gets it."""
+        return normalise(unicodedata.normalize(self._policy.form if self._policy else "NFC", raw))
+
     def _is_off(self, rule: Rule) -> bool:
         return rule.rarer_than is not None and self._shares[rule.name] >= rule.rarer_than
 
@@ -148,7 +151,7 @@ class Cleaner:
             return {}
         met: Counter[str] = Counter()
         total = 0
-        for text in map(normalise, texts()):
+        for text in map(self._plain, texts()):
             total += 1
             met.update(rule.name for rule in rules if rule.meets(text))
         return {rule.name: met[rule.name] / max(1, total) for rule in rules}

@@ -85,6 +85,25 @@ def test_labels_that_are_numbers_are_no_texts(tmp_path: Path) -> None:
         import_parquet(tmp_path / "in.parquet", tmp_path / "out")
 
 
+def test_a_number_0_names_a_writer_a_page_and_a_line_and_is_no_split(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"image": image(), "text": "null", "writer": 0, "page": 0, "id": 0}]
+    write(tmp_path / "in" / "train.parquet", rows)
+    import_parquet(tmp_path / "in", tmp_path / "out")
+    (line,) = LinesDataset.open(tmp_path / "out").lines()
+    assert (line.id, line.writer, line.page, line.split) == ("0", "0", "0", "train")
+    write(tmp_path / "in" / "train.parquet", [rows[0] | {"split": 0}])
+    with pytest.raises(DataError, match="bad_split: 1"):
+        import_parquet(tmp_path / "in", tmp_path / "classes")
+
+
+@pytest.mark.parametrize("own", [["a"], {"of": "a"}, 1.5])
+def test_an_id_that_is_neither_text_nor_whole_number_quarantines_its_row(tmp_path: Path, own: object) -> None:
+    rows = [{"image": image(n), "text": "text", "id": value} for n, value in enumerate([own, None])]
+    info = import_parquet(write(tmp_path / "in.parquet", rows), tmp_path / "out")
+    assert info.counts["quarantined"] == {"bad_value": 1}
+    assert [line.id for line in LinesDataset.open(tmp_path / "out").lines()] == ["in-0000001"]
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"text"])
 def test_what_is_no_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)

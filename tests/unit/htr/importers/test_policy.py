@@ -67,6 +67,20 @@ def test_a_rule_for_what_is_rare_is_off_where_it_is_usual(tmp_path: Path) -> Non
     }
 
 
+def test_shares_are_of_texts_in_the_policys_form_and_before_its_earlier_rules(tmp_path: Path) -> None:
+    path = policy(
+        tmp_path,
+        'name = "caps"\naction = "rewrite"\nmatches = "x"\nto = "X"',
+        'name = "small"\naction = "drop"\nhas = "lower_case"\nrarer_than = 0.5',
+        'name = "ligature"\naction = "drop"\nmatches = "fi"\nrarer_than = 0.5',
+        head='format_version = 1\nname = "p"\nunicode = "NFKC"\n',
+    )
+    results, cleaner = cleaned(path, "x", "\ufb01n", "A")
+    assert results == ["X", "[ligature]", "A"]
+    rules = cleaner.lineage()["policy"]["rules"]
+    assert [rules[name]["share"] for name in ("small", "ligature")] == [0.666667, 0.333333]
+
+
 def test_compatibility_forms_become_plain_only_where_the_policy_says_so(tmp_path: Path) -> None:
     nfkc = policy(tmp_path, head='format_version = 1\nname = "p"\nunicode = "NFKC"\n')
     assert cleaned(nfkc, "\ufb01n \uff21")[0] == ["fin A"]
