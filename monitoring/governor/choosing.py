@@ -44,7 +44,12 @@ class LogChooser:
         since, until = self._window(champion)
         table = read_log(self.log, since=since, bundle_digest=champion or None, newest=MOST_READINGS)
         rows = table.to_pydict()
-        keep = [at for at, time in enumerate(rows["time"]) if until is None or time <= until]
+        names = [
+            f"{request}/{position}" for request, position in zip(rows["request_id"], rows["position"], strict=True)
+        ]
+        # Clients choose request ids, and may use one twice: of a name, the newest reading counts.
+        newest = {names[at]: at for at, time in enumerate(rows["time"]) if until is None or time <= until}
+        keep = sorted(newest.values())
         vectors = np.nan_to_num(np.array([rows[name] for name in SCHEMA.names], np.float64).T[keep])
         chosen = choose(
             [min(1.0, max(0.0, rows["confidence"][at])) for at in keep],
@@ -52,7 +57,7 @@ class LogChooser:
             count=min(wanted, len(keep)),
             control_share=CONTROL_SHARE,
             seed=self.seed,
-            names=[f"{rows['request_id'][at]}/{rows['position'][at]}" for at in keep],
+            names=[names[at] for at in keep],
         )
         return [
             {

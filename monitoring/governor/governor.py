@@ -150,6 +150,11 @@ class Governor:
                 if self.troubles.get(name) != str(error):  # once, not at every turn
                     logger.warning("%s: %s", name, error)
                 self.troubles[name] = str(error)
+            except Exception as error:  # a fault of ours in one part must not end the others
+                said = f"unexpected: {type(error).__name__}: {error}"
+                if self.troubles.get(name) != said:
+                    logger.exception("%s", name)
+                self.troubles[name] = said
             else:
                 self.troubles.pop(name, None)
         self.last_turn_s = self.at()

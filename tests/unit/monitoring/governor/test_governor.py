@@ -300,6 +300,23 @@ def test_without_a_registry_the_champion_is_known_before_the_end_of_its_training
     assert governor.state.champion == Champion(version="B", digest="B")
 
 
+def test_a_fault_of_ours_is_a_trouble_and_the_other_acts_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(world.labels, "count", lambda: 1 // 0)
+    world.governor.take(Wish(id="w"))
+    world.turns(3)
+    assert len(world.cluster.runs()) == 1
+    assert world.governor.troubles == {
+        "corrections": "unexpected: ZeroDivisionError: integer division or modulo by zero"
+    }
+    (told,) = [record for record in caplog.records if record.exc_info]
+    assert "corrections" in told.message
+    monkeypatch.undo()
+    world.turns(1)
+    assert not world.governor.troubles
+
+
 def test_a_kill_switch_that_is_no_file_is_one_all_the_same(world: World) -> None:
     (world.folder / STOP).mkdir()
     world.train_once(10)
