@@ -14,6 +14,7 @@ from htr.corrections import SAMPLE
 from htr.errors import ServiceError, SettingsError
 from htr.importers.corrections import last_words
 from htr.metrics import count_errors
+from monitoring.governor.addresses import without_user_info
 from monitoring.governor.audit import Audit
 from monitoring.governor.journal import read_journal
 from monitoring.governor.policy import read_policy
@@ -105,7 +106,8 @@ def estimated(url: str, begun: datetime, ended: datetime) -> Points:
         values = found[0]["values"] if found else []
         return [(datetime.fromtimestamp(float(at), UTC), float(value)) for at, value in values]
     except (OSError, HTTPException, ValueError, KeyError, IndexError, TypeError) as error:
-        raise ServiceError(f"Prometheus at {url}: {error}; check --prometheus") from error
+        said = f"Prometheus at {url}: {error}; check --prometheus"
+        raise ServiceError(without_user_info(said, url)) from error
 
 
 def _link(text: str) -> tuple[str, Path | str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from htr.errors import QuillflowError, ServiceError
+from monitoring.governor.addresses import without_user_info
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import (
     Attempt,
@@ -147,11 +148,12 @@ class Governor:
             try:
                 act()
             except (QuillflowError, OSError) as error:
-                if self.troubles.get(name) != str(error):  # once, not at every turn
-                    logger.warning("%s: %s", name, error)
-                self.troubles[name] = str(error)
+                said = without_user_info(str(error))
+                if self.troubles.get(name) != said:  # once, not at every turn
+                    logger.warning("%s: %s", name, said)
+                self.troubles[name] = said
             except Exception as error:  # a fault of ours in one part must not end the others
-                said = f"unexpected: {type(error).__name__}: {error}"
+                said = without_user_info(f"unexpected: {type(error).__name__}: {error}")
                 if self.troubles.get(name) != said:
                     logger.exception("%s", name)
                 self.troubles[name] = said

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from htr.errors import ServiceError
+from monitoring.governor.addresses import without_user_info
 from monitoring.governor.events import Champion
 
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -77,8 +78,8 @@ class MlflowRegistry:
         except Exception as error:  # MLflow lets through whatever its database or HTTP client raises
             # An address that does not answer is told with the whole connection pool: its last part is the reason.
             said = str(error).strip().rpartition("Caused by ")[2] or type(error).__name__
-            said = " ".join(said.split())[:300]
-            raise ServiceError(f"MLflow at {self.tracking_uri}: {said}") from error
+            said = without_user_info(" ".join(said.split()), self.tracking_uri)[:300]
+            raise ServiceError(f"MLflow at {without_user_info(self.tracking_uri)}: {said}") from error
 
 
 def _version_at(client: Any, name: str, alias: str) -> Any:

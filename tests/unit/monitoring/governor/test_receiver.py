@@ -4,9 +4,10 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -43,10 +44,15 @@ def serving(governor: Governor, *, token: str | None = TOKEN, tls: Tls | None = 
 
 
 def ask(
-    url: str, body: Any = None, *, token: str | None = TOKEN, context: ssl.SSLContext | None = None
+    url: str,
+    body: Any = None,
+    *,
+    token: str | None = TOKEN,
+    context: ssl.SSLContext | None = None,
+    headers: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"}),
 ) -> tuple[int, str]:
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
     request = urllib.request.Request(url, data, headers)  # noqa: S310 - to ourselves
     try:
         with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
@@ -104,8 +110,38 @@ def test_without_the_token_nothing_is_told_and_nothing_decided(governor: Governo
             assert ask(url + path, webhook(fires()), token=token)[0] == 401
         for path in ("/metrics", "/v1/state", "/nowhere"):
             assert ask(url + path, token=token)[0] == 401
-        assert ask(f"{url}/healthz", token=token) == (200, '{"well": true, "troubles": {}}')
+        assert ask(f"{url}/healthz", token=token) == (200, '{"well": true, "troubles": []}')
     assert governor.state.seq == before
+
+
+def test_health_names_the_parts_that_do_not_work_and_the_token_what_is_the_matter(governor: Governor) -> None:
+    governor.troubles.update(
+        {"watch": "Prometheus at http://inner: away", "registry": "MLflow at http://db: away"}
+    )
+    with serving(governor) as url:
+        assert json.loads(ask(f"{url}/healthz", token=None)[1])["troubles"] == ["registry", "watch"]
+        told = json.loads(ask(f"{url}/v1/state")[1])["troubles"]
+    assert told["watch"] == "Prometheus at http://inner: away"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/json", "Origin": "http://page.example"}, 403),
+        ({"Content-Type": "application/json", "Origin": "null"}, 403),
+        ({"Content-Type": "Application/JSON; charset=utf-8"}, 200),
+    ],
+)
+def test_no_web_page_begins_a_training_even_where_no_token_is_asked_for(
+    governor: Governor, headers: dict[str, str], status: int
+) -> None:
+    before = governor.state.seq
+    with serving(governor, token=None) as url:
+        found, answer = ask(f"{url}/v1/wishes", {"id": "w"}, token=None, headers=headers)
+    assert found == status, answer
+    assert (governor.state.seq > before) == (status == 200)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +175,7 @@ def test_a_body_that_is_wrong_is_refused_whole_and_by_name(
 
 def test_a_body_that_is_too_large_is_not_read(governor: Governor) -> None:
     with serving(governor) as url:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{url}/v1/alerts", b"{}", headers)  # noqa: S310
         request.add_unredirected_header("Content-Length", str(MOST_BODY_BYTES + 1))
         with pytest.raises(urllib.error.HTTPError, match="413"):
