@@ -82,6 +82,8 @@ def replay(args: argparse.Namespace) -> int:
     replayed: Iterable[Replayed] = explain(records) if policy is None else redecide(records, policy)
     number = differing = 0
     for one in replayed:
+        if one.is_quiet:
+            continue
         number += 1
         differing += one.differs
         _show(one, other=policy is not None)

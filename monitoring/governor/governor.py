@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 STOP = "STOP"
 """The kill switch: a file of this name in the state folder; its text is the reason."""
 FIRST_RETRY_S, LAST_RETRY_S = 15.0, 600.0
+MOST_SILENT_S = 3600.0
+"""After so long without a record, one says that time has passed: the next process counts from the last record, and
+by a day at most."""
 
 
 class Registry(Protocol):
@@ -205,9 +208,11 @@ class Governor:
     def _decide_again(self) -> None:
         with self._mutex:
             decision = decide(self.state, Tick(), self.policy, self.at())
-            if decision.choice not in {"train", "ask_for_labels"}:
+            decided = decision.choice in {"train", "ask_for_labels"}
+            if decided or self.at() >= self.state.at + MOST_SILENT_S:
+                self._write(Tick(), decision)
+            if not decided:
                 return
-            self._write(Tick(), decision)
         self._carry_on_run()
 
     def _ask_for_labels(self) -> None:
@@ -251,7 +256,13 @@ class Governor:
         if self.state.stopped:
             return None
         arguments = dict(self._parts.arguments)
-        dataset = self._parts.labels.dataset(run.key) if self._parts.labels is not None else None
+        try:
+            dataset = self._parts.labels.dataset(run.key) if self._parts.labels is not None else None
+        except Exception as error:
+            if self.at() > run.at + self.policy.give_up_hours * HOUR_S:
+                said = f"no lines for it could be had within {self.policy.give_up_hours:g} hours: {error}"
+                self._end(Ended(key=run.key, result="failed", said=said))
+            raise  # a trouble in any case
         if dataset is not None:
             arguments.setdefault("corrections", str(dataset))
         self.take(Attempt(key=run.key))

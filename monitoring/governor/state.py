@@ -55,7 +55,10 @@ class Labelling:
     """Record of the decision; names the request."""
     at: float
     wanted: int
+    """So many more than there were."""
     reason: str
+    target: int = 0
+    """So many corrected lines that no training had yet start one: those that there were, and ``wanted``."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -232,7 +235,13 @@ class State:
                 champion=self.champion.digest if self.champion else "",
             )
         elif decision.choice == "ask_for_labels":
-            self.labelling = Labelling(seq=self.seq, at=self.at, wanted=decision.wanted, reason=decision.reason)
+            self.labelling = Labelling(
+                seq=self.seq,
+                at=self.at,
+                wanted=decision.wanted,
+                reason=decision.reason,
+                target=self.fresh + decision.wanted,
+            )
         elif decision.choice == "roll_back" and self.watch is not None:
             self.rolling = self.watch.champion
             self.taken_back = self.rolling.digest

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from htr.errors import DataError
+from monitoring.__main__ import main
 from monitoring.governor.events import Champion, Ended, Started, Wish
 from monitoring.governor.governor import STOP, Governor
 from monitoring.governor.journal import read_journal
 from monitoring.governor.policy import Policy
+from monitoring.governor.replay import explain
 from monitoring.governor.state import fold
 from tests.governor import HOUR, FolderCluster, SetLabels, SetRegistry, WorldClock, alert, make_governor
 
@@ -315,6 +318,86 @@ def test_a_fault_of_ours_is_a_trouble_and_the_other_acts_go_on(
     monkeypatch.undo()
     world.turns(1)
     assert not world.governor.troubles
+
+
+def test_with_a_restart_every_day_and_no_news_the_cooldown_ends_all_the_same(world: World) -> None:
+    world.train_once(10)
+    world.end("succeeded")
+    world.governor.take(Wish(id="again", by="schedule"))
+    begun = world.governor.at()
+    for _ in range(4):  # 23 hours at work, one away
+        for _ in range(23):
+            world.turns(1, HOUR)
+        world.clock.pass_by(HOUR)
+        world.restart()
+    assert world.governor.at() - begun == pytest.approx(4 * 24 * HOUR, abs=60.0)
+
+
+def test_an_hour_of_silence_is_one_record_and_people_are_not_shown_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(read_journal(world.folder))
+    world.turns(5 * 60, 60.0)
+    quiet = read_journal(world.folder)[before:]
+    assert [record.event.KIND for record in quiet] == ["tick"] * 5
+    assert all(record.is_quiet for record in quiet)
+    assert not [one for one in explain(read_journal(world.folder)) if one.differs]
+    for command in ("history", "replay"):
+        assert main([command, "--state", str(world.folder)]) == 0
+        assert "tick" not in capsys.readouterr().out
+
+
+def test_lines_asked_for_when_the_measured_error_was_high_are_learnt_after_the_alarm(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert world.governor.take(alert(name="MeasuredErrorHigh")).wanted == 3
+    world.governor.take(alert(name="MeasuredErrorHigh", firing=False))
+    world.labels.number = 2
+    world.turns(2)
+    assert not world.cluster.runs()
+    world.restart()
+    world.labels.number = 3
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+
+
+def test_lines_asked_for_by_an_alarm_that_ended_are_learnt_for_another_that_stands(world: World) -> None:
+    world.governor.take(alert("e1", name="MeasuredErrorHigh"))
+    world.governor.take(alert("e2"))
+    world.governor.take(alert("e1", name="MeasuredErrorHigh", firing=False))
+    world.labels.number = 3
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+
+
+def test_a_dataset_that_cannot_be_made_is_given_up_and_keeps_nothing_else_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(key: str) -> Path:
+        raise DataError("store/log.jsonl: line 3: altered")
+
+    monkeypatch.setattr(world.labels, "dataset", refuse)
+    world.train_once(10)
+    world.turns(5, HOUR)
+    assert world.governor.state.run is not None
+    world.turns(2, HOUR)
+    assert world.governor.state.run is None
+    said = [record.event.said for record in read_journal(world.folder) if isinstance(record.event, Ended)]
+    assert said == ["no lines for it could be had within 6 hours: store/log.jsonl: line 3: altered"]
+    monkeypatch.undo()
+    world.turns(30, HOUR)
+    assert len(world.cluster.runs()) == 1
+
+
+def test_a_kill_switch_thrown_for_longer_than_starts_are_tried_gives_none_up(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.labels.number = 10
+    world.turns(1)
+    world.governor.take(Wish(id="w"))
+    (world.folder / STOP).touch()
+    world.turns(10, HOUR)
+    (world.folder / STOP).unlink()
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
 
 
 def test_a_kill_switch_that_is_no_file_is_one_all_the_same(world: World) -> None:
