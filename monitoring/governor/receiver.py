@@ -22,10 +22,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from htr.errors import DataError, QuillflowError, SettingsError
+from htr.errors import DataError, QuillflowError, ServiceError, SettingsError
 from monitoring.governor.alertmanager import alerts_from
 from monitoring.governor.events import Decision, Wish
 from monitoring.governor.governor import Governor
+from monitoring.governor.state import Run
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Service:
             DataError: the body is not what the route takes.
             KeyError: there is no such route.
             OutputError: what was decided cannot be written.
+            ServiceError: it cannot be decided yet.
         """
         if path == "/v1/alerts":
             alerts = alerts_from(body)  # all of them before the first is taken in
@@ -201,6 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(400, {"error": str(error)})
         except KeyError:
             self._answer(404, {"error": f"there is nothing at {self.path[:80]!r}"})
+        except ServiceError as error:  # nothing was decided, for now
+            self._answer(503, {"error": str(error)})
         except QuillflowError as error:  # not on disk: whoever sent it sends it again
             logger.error("%s", error)  # noqa: TRY400 - it says all there is to say
             self._answer(503, {"error": "the decision could not be written; send it again"})
@@ -258,12 +262,16 @@ def shown_state(governor: Governor) -> dict[str, Any]:
             "labels": {"count": state.labels.count if state.labels else 0, "fresh": state.fresh},
             "concerns": [asdict(concern) for concern in state.concerns.values()],
             "labelling": asdict(state.labelling) if state.labelling else None,
-            "run": asdict(state.run) if state.run else None,
+            "run": _shown_run(state.run) if state.run else None,
             "watched": state.watch.champion.version if state.watch else "",
             "misses": state.misses,
             "stopped": state.stopped_why if state.stopped else "",
             "troubles": dict(governor.troubles),
         }
+
+
+def _shown_run(run: Run) -> dict[str, Any]:
+    return {**asdict(run), "time": run.time.isoformat() if run.time else None}
 
 
 def _told(decision: Decision) -> dict[str, str]:

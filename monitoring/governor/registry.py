@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ class MlflowRegistry:
                 previous_digest=_digest(before) if known else "",
                 cer=_fraction(now.tags.get(CER_TAG)),
             )
+
+    def registered_at(self, version: str) -> datetime:
+        """Return when a version was registered, by MLflow's clock."""
+        with self._asking() as client:
+            milliseconds = client.get_model_version(self.name, version).creation_timestamp
+            return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
     def move_back(self, champion: Champion) -> tuple[bool, str]:
         """Give the alias back to the version before; where somebody else moved it meanwhile, let it be.

@@ -73,6 +73,8 @@ class Run:
     """Corrected lines that there were then."""
     champion: str
     """Digest of the champion then."""
+    time: datetime | None = None
+    """When it was decided on, by the wall clock: what it brings was registered later."""
     num_attempts: int = 0
     last_attempt_at: float = 0.0
     run_id: str = ""
@@ -233,6 +235,7 @@ class State:
                 at=self.at,
                 labels=self.labels.count if self.labels else 0,
                 champion=self.champion.digest if self.champion else "",
+                time=self.time,
             )
         elif decision.choice == "ask_for_labels":
             self.labelling = Labelling(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from htr.errors import DataError
+from htr.errors import DataError, ServiceError
 from monitoring.__main__ import main
 from monitoring.governor.events import Champion, Ended, Started, Wish
 from monitoring.governor.governor import STOP, Governor
@@ -398,6 +398,65 @@ def test_a_kill_switch_thrown_for_longer_than_starts_are_tried_gives_none_up(tmp
     (world.folder / STOP).unlink()
     world.turns(2)
     assert len(world.cluster.runs()) == 1
+
+
+@pytest.mark.parametrize(("registered", "result"), [(-60.0, "rejected"), (60.0, "promoted")])
+def test_only_a_champion_registered_since_the_decision_is_what_a_clusters_run_brought(
+    world: World, registered: float, result: str
+) -> None:
+    world.train_once(10)
+    run = world.governor.state.run
+    assert run is not None
+    assert run.time is not None
+    world.registry.promote("B")  # by a person, or by a way back, or by the run: that is the question
+    world.registry.registered["B"] = run.time + timedelta(seconds=registered)
+    world.cluster.end("succeeded", promoted=None)
+    world.turns(1)
+    assert list(world.governor.state.results.values()) == [result]
+    assert world.governor.state.champion == world.registry.now
+
+
+def test_before_the_registry_has_answered_once_no_training_is_decided_on(tmp_path: Path) -> None:
+    clock, registry = WorldClock(), SetRegistry()
+    registry.is_down = True
+    cluster = FolderCluster(tmp_path / "cluster")
+    governor = make_governor(tmp_path / "state", cluster, clock=clock, policy=FEW, registry=registry)
+    governor.turn()
+    with pytest.raises(ServiceError, match="registry has not answered yet; send it again"):
+        governor.take(Wish(id="w"))
+    assert governor.take(alert()).choice == "ask_for_labels"
+    registry.is_down = False
+    governor.turn()
+    assert governor.take(Wish(id="w")).choice == "train"
+    assert governor.state.run is not None
+    assert governor.state.run.champion == "A"
+
+
+def test_lines_that_come_before_the_registry_has_answered_wait_for_it(tmp_path: Path) -> None:
+    clock, registry, labels = WorldClock(), SetRegistry(), SetLabels()
+    registry.is_down = True
+    cluster = FolderCluster(tmp_path / "cluster")
+    governor = make_governor(
+        tmp_path / "state", cluster, clock=clock, policy=FEW, registry=registry, labels=labels
+    )
+    governor.take(alert())
+    labels.number = 10
+    governor.turn()
+    assert not cluster.runs()
+    registry.is_down = False
+    governor.turn()
+    assert len(cluster.runs()) == 1
+
+
+def test_what_is_not_looked_at_at_this_turn_stays_a_trouble(world: World) -> None:
+    world.registry.is_down = True
+    world.governor._parts.registry_every_s = 60.0
+    for _ in range(3):
+        world.turns(1, 15.0)
+        assert world.governor.troubles == {"registry": "MLflow is away"}
+    world.registry.is_down = False
+    world.turns(2, 60.0)
+    assert not world.governor.troubles
 
 
 def test_a_kill_switch_that_is_no_file_is_one_all_the_same(world: World) -> None:

@@ -194,6 +194,19 @@ def test_a_decision_that_cannot_be_written_is_answered_with_503(governor: Govern
         assert ask(f"{url}/v1/alerts", webhook(fires()))[0] == 200
 
 
+def test_a_wish_before_the_registry_has_answered_is_to_be_sent_again(tmp_path: Path) -> None:
+    registry = SetRegistry()
+    registry.is_down = True
+    made = make_governor(tmp_path / "state", FolderCluster(tmp_path / "cluster"), registry=registry)
+    with serving(made) as url:
+        status, answer = ask(f"{url}/v1/wishes", {"id": "w"})
+        assert (status, "registry has not answered yet; send it again" in answer) == (503, True)
+        registry.is_down = False
+        made.turn()
+        assert ask(f"{url}/v1/wishes", {"id": "w"})[0] == 200
+        assert json.loads(ask(f"{url}/v1/state")[1])["run"]["time"].startswith("2026-11-20T12:00:00")
+
+
 def test_metrics_tell_the_state(governor: Governor) -> None:
     with serving(governor) as url:
         ask(f"{url}/v1/alerts", webhook(fires()))
