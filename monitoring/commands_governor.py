@@ -134,7 +134,11 @@ def _parts(args: argparse.Namespace) -> Parts:
     elif args.corrections is not None:
         labels = DatasetLabels(folder=args.corrections)
     registry = MlflowRegistry(tracking_uri=args.tracking_uri, name=args.model_name) if args.tracking_uri else None
-    chooser = LogChooser(log=args.log, verdict=args.verdict) if args.log is not None else None
+    chooser = (
+        LogChooser(log=args.log, verdict=args.verdict, corrections=args.corrections_store, state=args.state)
+        if args.log is not None
+        else None
+    )
     return Parts(
         runs=runs,
         labels=labels,
