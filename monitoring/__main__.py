@@ -118,7 +118,8 @@ def history(args: argparse.Namespace) -> int:
         _say(f"skipped half-written lines: {', '.join(map(str, found.skipped))}")
     records = read_journal(args.state)
     for record in records:
-        _say(in_one_line(record))
+        if not record.is_quiet:
+            _say(in_one_line(record))
     if not found.decisions and not records:
         _say("no decisions yet")
     return 0

@@ -82,6 +82,8 @@ def replay(args: argparse.Namespace) -> int:
     replayed: Iterable[Replayed] = explain(records) if policy is None else redecide(records, policy)
     number = differing = 0
     for one in replayed:
+        if one.is_quiet:
+            continue
         number += 1
         differing += one.differs
         _show(one, other=policy is not None)
@@ -132,7 +134,11 @@ def _parts(args: argparse.Namespace) -> Parts:
     elif args.corrections is not None:
         labels = DatasetLabels(folder=args.corrections)
     registry = MlflowRegistry(tracking_uri=args.tracking_uri, name=args.model_name) if args.tracking_uri else None
-    chooser = LogChooser(log=args.log, verdict=args.verdict) if args.log is not None else None
+    chooser = (
+        LogChooser(log=args.log, verdict=args.verdict, corrections=args.corrections_store, state=args.state)
+        if args.log is not None
+        else None
+    )
     return Parts(
         runs=runs,
         labels=labels,

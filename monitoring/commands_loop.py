@@ -5,6 +5,7 @@ import json
 import urllib.parse
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from htr.corrections import SAMPLE
 from htr.errors import ServiceError, SettingsError
 from htr.importers.corrections import last_words
 from htr.metrics import count_errors
+from monitoring.governor.addresses import without_user_info
 from monitoring.governor.audit import Audit
 from monitoring.governor.journal import read_journal
 from monitoring.governor.policy import read_policy
@@ -59,7 +61,7 @@ def page(args: argparse.Namespace) -> int:
         found = Audit(store=args.corrections_store).measure()
         audited = {digest: (counts.cer, counts.lines) for digest, counts in found.items()}
     if args.prometheus:
-        measured["estimated"] = _estimated(args.prometheus, begun, now)
+        measured["estimated"] = estimated(args.prometheus, begun, now)
     links: list[tuple[str, Path | str]] = list(args.link)
     if args.verdict is not None and (args.verdict.parent / PAGE).exists():
         links.insert(0, ("Drift, feature by feature", args.verdict.parent / PAGE))
@@ -88,7 +90,12 @@ def _measured(store: Path, span: timedelta) -> Points:
     return trend(sorted(counted), over=max(timedelta(hours=1), span / 40))
 
 
-def _estimated(url: str, begun: datetime, ended: datetime) -> Points:
+def estimated(url: str, begun: datetime, ended: datetime) -> Points:
+    """Return the estimated error rate over a time, as Prometheus has it.
+
+    Raises:
+        ServiceError: it does not answer, or not as Prometheus does.
+    """
     span = max(60.0, (ended - begun).total_seconds())
     asked = {"query": f"max({ESTIMATE})", "start": begun.timestamp(), "end": ended.timestamp()}
     query = urllib.parse.urlencode({**asked, "step": max(1, round(span / NUM_STEPS))})
@@ -98,8 +105,9 @@ def _estimated(url: str, begun: datetime, ended: datetime) -> Points:
             found = json.load(answer)["data"]["result"]
         values = found[0]["values"] if found else []
         return [(datetime.fromtimestamp(float(at), UTC), float(value)) for at, value in values]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise ServiceError(f"Prometheus at {url}: {error}; check --prometheus") from error
+    except (OSError, HTTPException, ValueError, KeyError, IndexError, TypeError) as error:
+        said = f"Prometheus at {url}: {error}; check --prometheus"
+        raise ServiceError(without_user_info(said, url)) from error
 
 
 def _link(text: str) -> tuple[str, Path | str]:

@@ -65,7 +65,7 @@ class FolderCluster:
         """Return every run that was ever made."""
         return [json.loads(file.read_text()) for file in sorted(self.folder.glob("*.json"))]
 
-    def end(self, state: str, *, promoted: bool = False, digest: str = "") -> int:
+    def end(self, state: str, *, promoted: bool | None = False, digest: str = "") -> int:
         """End all runs that are running; return how many."""
         ended = 0
         for file in self.folder.glob("*.json"):
@@ -120,6 +120,12 @@ class SetRegistry:
     def __init__(self, digest: str = "A") -> None:
         self.now = Champion(version=digest, digest=digest)
         self.num_moves = 0
+        self.is_down = False
+        self.registered: dict[str, datetime] = {}
+        """Version -> when; all others long ago."""
+
+    def registered_at(self, version: str) -> datetime:
+        return self.registered.get(version, NOON - timedelta(days=9))
 
     def promote(self, digest: str) -> None:
         if digest != self.now.digest:
@@ -127,6 +133,8 @@ class SetRegistry:
             self.now = Champion(version=digest, digest=digest, previous=old.version, previous_digest=old.digest)
 
     def champion(self) -> Champion | None:
+        if self.is_down:
+            raise ServiceError("MLflow is away")
         return self.now
 
     def move_back(self, champion: Champion) -> tuple[bool, str]:

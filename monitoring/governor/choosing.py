@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from htr.choosing import choose
+from htr.correction_store import CorrectionStore
 from htr.prediction_log import read_log
 from htr.profile import SCHEMA
+from monitoring.governor.labelling import read_requests
 from monitoring.verdict import read_verdict
 
 CONTROL_SHARE = 0.25
@@ -30,6 +32,10 @@ class LogChooser:
     log: Path
     verdict: Path | None = None
     seed: int = 0
+    corrections: Path | None = None
+    """The store of corrections: what was corrected already is left out, whatever came of it."""
+    state: Path | None = None
+    """The governor's: what an earlier request named is left out, too."""
 
     def __call__(self, champion: str, wanted: int) -> list[Mapping[str, Any]]:
         """Return at most so many lines.
@@ -39,12 +45,16 @@ class LogChooser:
             wanted: how many.
 
         Raises:
-            DataError: log or verdict is missing or damaged.
+            DataError: log or verdict is missing or damaged; or the store or an earlier request is.
         """
         since, until = self._window(champion)
         table = read_log(self.log, since=since, bundle_digest=champion or None, newest=MOST_READINGS)
         rows = table.to_pydict()
-        keep = [at for at, time in enumerate(rows["time"]) if until is None or time <= until]
+        places = list(zip(rows["request_id"], rows["position"], strict=True))
+        # Clients choose request ids, and may use one twice: of a name, the newest reading counts.
+        newest = {places[at]: at for at, time in enumerate(rows["time"]) if until is None or time <= until}
+        known = self._known()
+        keep = sorted(at for place, at in newest.items() if place not in known)
         vectors = np.nan_to_num(np.array([rows[name] for name in SCHEMA.names], np.float64).T[keep])
         chosen = choose(
             [min(1.0, max(0.0, rows["confidence"][at])) for at in keep],
@@ -52,7 +62,7 @@ class LogChooser:
             count=min(wanted, len(keep)),
             control_share=CONTROL_SHARE,
             seed=self.seed,
-            names=[f"{rows['request_id'][at]}/{rows['position'][at]}" for at in keep],
+            names=[f"{places[at][0]}/{places[at][1]}" for at in keep],
         )
         return [
             {
@@ -63,6 +73,17 @@ class LogChooser:
             }
             for one in chosen
         ]
+
+    def _known(self) -> set[tuple[str, int]]:
+        """Return the lines, by request and position, that people have looked at or were asked to."""
+        known: set[tuple[str, int]] = set()
+        if self.corrections is not None:
+            stored = CorrectionStore(self.corrections).read()[0]
+            known |= {(one.correction.request_id, one.correction.position) for one in stored}
+        if self.state is not None:
+            for request in read_requests(self.state):
+                known |= {(line["request_id"], line["position"]) for line in request["lines"]}
+        return known
 
     def _window(self, champion: str) -> tuple[datetime | None, datetime | None]:
         if self.verdict is None or not self.verdict.exists():

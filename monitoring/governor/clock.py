@@ -4,6 +4,8 @@ While a process lives it counts on the machine's steady clock. From one process 
 the wall clock to go by: then it goes forward by what the wall clock says has passed, by MOST_ASLEEP_S at most,
 and never back. So a wall clock that jumps by years can end a cooldown and a day's budget early, once a restart,
 and no more; and after a longer time without a governor, cooldowns last longer than they would have.
+
+What a process counted is known to the next only by its last record: a governor writes one an hour at least.
 """
 
 import time

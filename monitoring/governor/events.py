@@ -217,6 +217,11 @@ class Record:
     event: Event
     decision: Decision = field(default_factory=lambda: Decision(choice="note", reason=""))
 
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether it says only that time has passed: clocks need it, people do not."""
+        return isinstance(self.event, Tick) and self.decision.choice in {"ignore", "wait"}
+
 
 def to_json(record: Record) -> str:
     """Return a record's line, without its end."""

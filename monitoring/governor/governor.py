@@ -9,10 +9,12 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from htr.errors import QuillflowError, ServiceError
+from monitoring.governor.addresses import without_user_info
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import (
     Attempt,
@@ -42,6 +44,9 @@ logger = logging.getLogger(__name__)
 STOP = "STOP"
 """The kill switch: a file of this name in the state folder; its text is the reason."""
 FIRST_RETRY_S, LAST_RETRY_S = 15.0, 600.0
+MOST_SILENT_S = 3600.0
+"""After so long without a record, one says that time has passed: the next process counts from the last record, and
+by a day at most."""
 
 
 class Registry(Protocol):
@@ -49,6 +54,9 @@ class Registry(Protocol):
 
     def champion(self) -> Champion | None:
         """Return the champion; None where there is none yet. Raises ServiceError."""
+
+    def registered_at(self, version: str) -> datetime:
+        """Return when a version was registered, by the registry's clock. Raises ServiceError."""
 
     def move_back(self, champion: Champion) -> tuple[bool, str]:
         """Give the alias back to the version before, if it is still where it was; safe to repeat.
@@ -110,6 +118,7 @@ class Governor:
         self._parts = parts
         self._mutex = threading.RLock()
         self._due: dict[str, float] = {}
+        self._has_registry_answered = False
         if journal.state.policy_digest != policy.digest:
             self.take(PolicySet(digest=policy.digest, values=policy.to_dict()))
 
@@ -131,6 +140,8 @@ class Governor:
 
         Raises:
             OutputError: they cannot be written; then nothing was decided.
+            ServiceError: a training would be decided on, and nobody knows yet which model it is to replace; then
+                nothing was decided either.
         """
         with self._mutex:
             known = answered(self.state, event) is not None
@@ -138,6 +149,8 @@ class Governor:
             if known:  # told a thousand times, it is still one record
                 self.num_known += 1
                 return decision
+            if decision.choice == "train" and self._is_blind():
+                raise ServiceError("the model registry has not answered yet; send it again in a minute")
             self._write(event, decision)
             return decision
 
@@ -145,20 +158,28 @@ class Governor:
         """Look around once, and carry out what is due. What fails is logged, and tried again at a later turn."""
         for name, act in self._acts().items():
             try:
-                act()
+                looked = act()
             except (QuillflowError, OSError) as error:
-                if self.troubles.get(name) != str(error):  # once, not at every turn
-                    logger.warning("%s: %s", name, error)
-                self.troubles[name] = str(error)
+                said = without_user_info(str(error))
+                if self.troubles.get(name) != said:  # once, not at every turn
+                    logger.warning("%s: %s", name, said)
+                self.troubles[name] = said
+            except Exception as error:  # a fault of ours in one part must not end the others
+                said = without_user_info(f"unexpected: {type(error).__name__}: {error}")
+                if self.troubles.get(name) != said:
+                    logger.exception("%s", name)
+                self.troubles[name] = said
             else:
-                self.troubles.pop(name, None)
+                if looked is not False:  # else what was said of it holds
+                    self.troubles.pop(name, None)
         self.last_turn_s = self.at()
 
     def hint(self) -> None:
         """Have the registry asked at the next turn: somebody says that it changed."""
         self._due.pop("registry", None)
 
-    def _acts(self) -> dict[str, Callable[[], None]]:
+    def _acts(self) -> dict[str, Callable[[], bool | None]]:
+        """Return what a turn does, by name; an act that says False had no look, as it was not due."""
         return {
             "kill switch": self._look_at_switch,
             "corrections": self._count_labels,
@@ -185,10 +206,18 @@ class Governor:
         if known is None or (labels.count, labels.digest) != (known.count, known.digest):
             self.take(labels)
 
-    def _look_at_registry(self) -> None:
-        if self._parts.registry is None or not self._is_due("registry", self._parts.registry_every_s):
-            return
+    def _look_at_registry(self) -> bool:
+        if self._parts.registry is None:
+            return True
+        if not self._is_due("registry", self._parts.registry_every_s):
+            return False
         self._learn(self._parts.registry.champion())
+        self._has_registry_answered = True
+        return True
+
+    def _is_blind(self) -> bool:
+        """Return whether the champion is not known only because nobody could be asked yet."""
+        return self._parts.registry is not None and self.state.champion is None and not self._has_registry_answered
 
     def _learn(self, champion: Champion | None) -> None:
         known = self.state.champion
@@ -198,9 +227,13 @@ class Governor:
     def _decide_again(self) -> None:
         with self._mutex:
             decision = decide(self.state, Tick(), self.policy, self.at())
-            if decision.choice not in {"train", "ask_for_labels"}:
+            if decision.choice == "train" and self._is_blind():
                 return
-            self._write(Tick(), decision)
+            decided = decision.choice in {"train", "ask_for_labels"}
+            if decided or self.at() >= self.state.at + MOST_SILENT_S:
+                self._write(Tick(), decision)
+            if not decided:
+                return
         self._carry_on_run()
 
     def _ask_for_labels(self) -> None:
@@ -244,7 +277,13 @@ class Governor:
         if self.state.stopped:
             return None
         arguments = dict(self._parts.arguments)
-        dataset = self._parts.labels.dataset(run.key) if self._parts.labels is not None else None
+        try:
+            dataset = self._parts.labels.dataset(run.key) if self._parts.labels is not None else None
+        except Exception as error:
+            if self.at() > run.at + self.policy.give_up_hours * HOUR_S:
+                said = f"no lines for it could be had within {self.policy.give_up_hours:g} hours: {error}"
+                self._end(Ended(key=run.key, result="failed", said=said))
+            raise  # a trouble in any case
         if dataset is not None:
             arguments.setdefault("corrections", str(dataset))
         self.take(Attempt(key=run.key))
@@ -266,8 +305,13 @@ class Governor:
         # A cluster tells how it ended, not what it came to.
         if promoted is None and self._parts.registry is not None:
             champion = self._parts.registry.champion()
-            promoted = champion is not None and champion.digest != run.champion
+            promoted = champion is not None and champion.digest != run.champion and self._is_new(champion, run)
         return Ended(key=run.key, result="promoted" if promoted else "rejected", said=found.said)
+
+    def _is_new(self, champion: Champion, run: Run) -> bool:
+        """Return whether a champion was registered since a run was decided on; an alias may go to older ones."""
+        assert self._parts.registry is not None  # noqa: S101 - a fault of ours
+        return run.time is not None and self._parts.registry.registered_at(champion.version) >= run.time
 
     def _end(self, ended: Ended, found: Found | None = None) -> None:
         if self._parts.registry is None and ended.result == "promoted" and found is not None:
@@ -277,18 +321,21 @@ class Governor:
         self.hint()
         self._look_at_registry()
 
-    def _watch_champion(self) -> None:
+    def _watch_champion(self) -> bool:
         watch = self.state.watch
         if self._parts.measures is None or watch is None or not is_watched(self.state, self.policy, self.at()):
-            return
-        if self._parts.registry is None or not self._is_due("watch", self._parts.measure_every_s):
-            return
+            return True
+        if self._parts.registry is None:
+            return True
+        if not self._is_due("watch", self._parts.measure_every_s):
+            return False
         now, before = self._parts.measures.compare(watch.champion, self.at() - watch.at)
         measured = Measured(version=watch.champion.version, now=now, before=before)
         with self._mutex:
             decision = decide(self.state, measured, self.policy, self.at())
             if decision.choice == "roll_back":  # a look that changes nothing is no news
                 self._write(measured, decision)
+        return True
 
     def _roll_back(self) -> None:
         champion = self.state.rolling

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from htr.errors import ServiceError
+from monitoring.governor.addresses import without_user_info
 from monitoring.governor.runs import Found, RefusedError
 from monitoring.retrain import KfpLauncher
 
@@ -107,8 +108,8 @@ class _said:  # noqa: N801 - reads as a verb
         if not isinstance(error, Exception) or isinstance(error, ServiceError):
             return
         status = getattr(error, "status", None)
-        said = " ".join((getattr(error, "body", None) or str(error) or repr(error)).split())[:300]
-        text = f"{self._host}: Kubeflow Pipelines: {said}"
+        said = " ".join((getattr(error, "body", None) or str(error) or repr(error)).split())
+        text = f"{without_user_info(self._host)}: Kubeflow Pipelines: {without_user_info(said, self._host)[:300]}"
         if isinstance(status, int) and 400 <= status < 500 and status not in _NOT_NOW:
             raise RefusedError(text) from error
         raise ServiceError(text) from error

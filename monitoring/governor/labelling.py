@@ -5,7 +5,7 @@ does, by ``request_id`` and ``position``. Which lines those are, a function that
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,22 @@ def read_request(state: Path, request: int) -> Mapping[str, Any] | None:
     Raises:
         DataError: it is damaged or of another format version.
     """
-    file = state / FOLDER / f"{request}.json"
+    return _read(state / FOLDER / f"{request}.json")
+
+
+def read_requests(state: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield every labelling request that was written.
+
+    Raises:
+        DataError: one is damaged or of another format version.
+    """
+    for file in sorted((state / FOLDER).glob("[0-9]*.json")):
+        found = _read(file)
+        if found is not None:
+            yield found
+
+
+def _read(file: Path) -> Mapping[str, Any] | None:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         version = values["format_version"]

@@ -10,8 +10,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 
 from htr.errors import ServiceError
+from monitoring.governor.addresses import without_user_info
 from monitoring.governor.events import Champion, Figures
 
 LEAST_S = 60.0
@@ -77,6 +79,7 @@ class PrometheusMeasures:
             with urllib.request.urlopen(address, timeout=TIMEOUT_S) as response:  # noqa: S310 - a setting
                 found = json.load(response)["data"]["result"]
             value = float(found[0]["value"][1]) if found else math.nan
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise ServiceError(f"Prometheus at {self.url}: {error}; check --prometheus") from error
+        except (OSError, HTTPException, ValueError, KeyError, IndexError, TypeError) as error:
+            said = f"Prometheus at {self.url}: {error}; check --prometheus"
+            raise ServiceError(without_user_info(said, self.url)) from error
         return value if math.isfinite(value) else None

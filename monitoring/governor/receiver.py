@@ -5,10 +5,11 @@
     POST /v1/registry   the registry changed; it is asked, whatever the body says
     GET  /v1/state      what is known, as JSON
     GET  /metrics       for Prometheus
-    GET  /healthz       200 as long as turns are taken; the only one that wants no token
+    GET  /healthz       200 as long as turns are taken; names what does not work. Wants no token
 
 It is Python's own HTTP server: a few requests a minute, on an inner network, are all it is for. A 200 to a POST
-means that the decision is on disk; a 503 makes Alertmanager send again.
+means that the decision is on disk; a 503 makes Alertmanager send again. A POST is JSON and says so, and comes from
+no web page: on loopback no token is asked for, and a page that somebody looks at there must not begin a training.
 """
 
 import hmac
@@ -21,10 +22,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from htr.errors import DataError, QuillflowError, SettingsError
+from htr.errors import DataError, QuillflowError, ServiceError, SettingsError
 from monitoring.governor.alertmanager import alerts_from
 from monitoring.governor.events import Decision, Wish
 from monitoring.governor.governor import Governor
+from monitoring.governor.state import Run
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class Service:
             DataError: the body is not what the route takes.
             KeyError: there is no such route.
             OutputError: what was decided cannot be written.
+            ServiceError: it cannot be decided yet.
         """
         if path == "/v1/alerts":
             alerts = alerts_from(body)  # all of them before the first is taken in
@@ -173,7 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _get(self) -> None:
         if self.path == "/healthz":
             well = self.service.is_well()
-            self._answer(200 if well else 503, {"well": well, "troubles": self.service.governor.troubles})
+            parts = sorted(dict(self.service.governor.troubles))  # what is said about them wants the token
+            self._answer(200 if well else 503, {"well": well, "troubles": parts})
         elif not self._admitted():
             pass
         elif self.path == "/metrics":
@@ -184,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"error": f"there is nothing at {self.path[:80]!r}"})
 
     def _post(self) -> None:
-        if not self._admitted():
+        if not self._admitted() or not self._is_no_page():
             return
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
@@ -199,6 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(400, {"error": str(error)})
         except KeyError:
             self._answer(404, {"error": f"there is nothing at {self.path[:80]!r}"})
+        except ServiceError as error:  # nothing was decided, for now
+            self._answer(503, {"error": str(error)})
         except QuillflowError as error:  # not on disk: whoever sent it sends it again
             logger.error("%s", error)  # noqa: TRY400 - it says all there is to say
             self._answer(503, {"error": "the decision could not be written; send it again"})
@@ -211,6 +217,22 @@ class _Handler(BaseHTTPRequestHandler):
             return True
         self.close_connection = True
         self._answer(401, {"error": 'this server wants a token: send the header "Authorization: Bearer TOKEN"'})
+        return False
+
+    def _is_no_page(self) -> bool:
+        """Refuse what a page in somebody's browser could send here, where no token is asked for.
+
+        Without asking first, a browser sends a page's POST only with one of three types, none of them JSON; and it
+        says whose page it is.
+        """
+        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if self.headers.get("Origin") is not None:
+            self._answer(403, {"error": "this server answers no web pages: send no Origin"})
+        elif kind != "application/json":
+            self._answer(415, {"error": 'send the body as JSON, with the header "Content-Type: application/json"'})
+        else:
+            return True
+        self.close_connection = True
         return False
 
     def _answer(self, status: int, content: Any) -> None:
@@ -240,12 +262,16 @@ def shown_state(governor: Governor) -> dict[str, Any]:
             "labels": {"count": state.labels.count if state.labels else 0, "fresh": state.fresh},
             "concerns": [asdict(concern) for concern in state.concerns.values()],
             "labelling": asdict(state.labelling) if state.labelling else None,
-            "run": asdict(state.run) if state.run else None,
+            "run": _shown_run(state.run) if state.run else None,
             "watched": state.watch.champion.version if state.watch else "",
             "misses": state.misses,
             "stopped": state.stopped_why if state.stopped else "",
             "troubles": dict(governor.troubles),
         }
+
+
+def _shown_run(run: Run) -> dict[str, Any]:
+    return {**asdict(run), "time": run.time.isoformat() if run.time else None}
 
 
 def _told(decision: Decision) -> dict[str, str]:

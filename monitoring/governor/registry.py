@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from htr.errors import ServiceError
+from monitoring.governor.addresses import without_user_info
 from monitoring.governor.events import Champion
 
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -45,6 +47,12 @@ class MlflowRegistry:
                 cer=_fraction(now.tags.get(CER_TAG)),
             )
 
+    def registered_at(self, version: str) -> datetime:
+        """Return when a version was registered, by MLflow's clock."""
+        with self._asking() as client:
+            milliseconds = client.get_model_version(self.name, version).creation_timestamp
+            return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
     def move_back(self, champion: Champion) -> tuple[bool, str]:
         """Give the alias back to the version before; where somebody else moved it meanwhile, let it be.
 
@@ -77,8 +85,8 @@ class MlflowRegistry:
         except Exception as error:  # MLflow lets through whatever its database or HTTP client raises
             # An address that does not answer is told with the whole connection pool: its last part is the reason.
             said = str(error).strip().rpartition("Caused by ")[2] or type(error).__name__
-            said = " ".join(said.split())[:300]
-            raise ServiceError(f"MLflow at {self.tracking_uri}: {said}") from error
+            said = without_user_info(" ".join(said.split()), self.tracking_uri)[:300]
+            raise ServiceError(f"MLflow at {without_user_info(self.tracking_uri)}: {said}") from error
 
 
 def _version_at(client: Any, name: str, alias: str) -> Any:

@@ -46,6 +46,11 @@ class Replayed:
     """Of the record; 0 where there is none."""
 
     @property
+    def is_quiet(self) -> bool:
+        """Return whether time passed, and nothing else was or would be done."""
+        return isinstance(self.event, Tick) and not self.differs and self.now.choice in {"ignore", "wait"}
+
+    @property
     def differs(self) -> bool:
         """Return whether something else would be done."""
         was = self.was.choice if self.was is not None else "ignore"

@@ -134,6 +134,10 @@ def _stands(state: State, policy: Policy, at: float, concerns: list[Concern]) ->
     by_person = lead is not None and lead.kind == "person"
     at_once = lead is not None and policy.policy == "retrain_at_once"
     wanted = policy.min_lines_degraded if lead is not None and lead.kind == "degraded" else policy.min_lines
+    if (
+        state.labelling is not None
+    ):  # what people were asked for is enough, whatever alarm is left of those of then
+        wanted = min(wanted, state.labelling.target)
     lines = f"{state.fresh} corrected lines of {wanted} that no training had yet"
     if not (by_person or at_once) and state.fresh < wanted:
         if state.labelling is None:

@@ -18,7 +18,7 @@ class Turns:
     Args:
         governor: whose turns.
         every_s: seconds from the end of one to the next.
-        failed: told what no turn may raise: a fault of ours, or a disk that refuses.
+        failed: told what a turn raised all the same; those that follow are not taken.
     """
 
     def __init__(self, governor: Governor, every_s: float, failed: Callable[[BaseException], None]) -> None:

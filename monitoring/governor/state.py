@@ -55,7 +55,10 @@ class Labelling:
     """Record of the decision; names the request."""
     at: float
     wanted: int
+    """So many more than there were."""
     reason: str
+    target: int = 0
+    """So many corrected lines that no training had yet start one: those that there were, and ``wanted``."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -70,6 +73,8 @@ class Run:
     """Corrected lines that there were then."""
     champion: str
     """Digest of the champion then."""
+    time: datetime | None = None
+    """When it was decided on, by the wall clock: what it brings was registered later."""
     num_attempts: int = 0
     last_attempt_at: float = 0.0
     run_id: str = ""
@@ -230,9 +235,16 @@ class State:
                 at=self.at,
                 labels=self.labels.count if self.labels else 0,
                 champion=self.champion.digest if self.champion else "",
+                time=self.time,
             )
         elif decision.choice == "ask_for_labels":
-            self.labelling = Labelling(seq=self.seq, at=self.at, wanted=decision.wanted, reason=decision.reason)
+            self.labelling = Labelling(
+                seq=self.seq,
+                at=self.at,
+                wanted=decision.wanted,
+                reason=decision.reason,
+                target=self.fresh + decision.wanted,
+            )
         elif decision.choice == "roll_back" and self.watch is not None:
             self.rolling = self.watch.champion
             self.taken_back = self.rolling.digest

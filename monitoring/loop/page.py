@@ -63,6 +63,7 @@ def render_page(facts: LoopFacts, out: Path) -> str:
     state = fold(facts.records)
     begun = facts.records[0].time if facts.records else facts.now
     ended = max([facts.now, *(record.time for record in facts.records)])
+    shown = [record for record in facts.records if not record.is_quiet]
     curves = _curves(facts, ended)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     drawn = draw_curves(curves, begun, ended, "Character error rate") if any(curves.values()) else ""
@@ -83,7 +84,7 @@ def render_page(facts: LoopFacts, out: Path) -> str:
         drift=_drift(facts.verdict),
         labelling=_labelling(facts, state),
         runs=[_run(run, facts) for run in training_runs(facts.records)],
-        decisions=[_decision(record) for record in reversed(facts.records[-MOST_DECISIONS:])],
+        decisions=[_decision(record) for record in reversed(shown[-MOST_DECISIONS:])],
         links=[{"title": title, "href": _href(to, out)} for title, to in facts.links],
     )
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from htr.errors import DataError, ServiceError
+from monitoring.__main__ import main
 from monitoring.governor.events import Champion, Ended, Started, Wish
 from monitoring.governor.governor import STOP, Governor
 from monitoring.governor.journal import read_journal
 from monitoring.governor.policy import Policy
+from monitoring.governor.replay import explain
 from monitoring.governor.state import fold
 from tests.governor import HOUR, FolderCluster, SetLabels, SetRegistry, WorldClock, alert, make_governor
 
@@ -298,6 +301,162 @@ def test_without_a_registry_the_champion_is_known_before_the_end_of_its_training
     governor.turn()
     assert [r.event.KIND for r in read_journal(tmp_path / "state")][-2:] == ["champion", "ended"]
     assert governor.state.champion == Champion(version="B", digest="B")
+
+
+def test_a_fault_of_ours_is_a_trouble_and_the_other_acts_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(world.labels, "count", lambda: 1 // 0)
+    world.governor.take(Wish(id="w"))
+    world.turns(3)
+    assert len(world.cluster.runs()) == 1
+    assert world.governor.troubles == {
+        "corrections": "unexpected: ZeroDivisionError: integer division or modulo by zero"
+    }
+    (told,) = [record for record in caplog.records if record.exc_info]
+    assert "corrections" in told.message
+    monkeypatch.undo()
+    world.turns(1)
+    assert not world.governor.troubles
+
+
+def test_with_a_restart_every_day_and_no_news_the_cooldown_ends_all_the_same(world: World) -> None:
+    world.train_once(10)
+    world.end("succeeded")
+    world.governor.take(Wish(id="again", by="schedule"))
+    begun = world.governor.at()
+    for _ in range(4):  # 23 hours at work, one away
+        for _ in range(23):
+            world.turns(1, HOUR)
+        world.clock.pass_by(HOUR)
+        world.restart()
+    assert world.governor.at() - begun == pytest.approx(4 * 24 * HOUR, abs=60.0)
+
+
+def test_an_hour_of_silence_is_one_record_and_people_are_not_shown_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(read_journal(world.folder))
+    world.turns(5 * 60, 60.0)
+    quiet = read_journal(world.folder)[before:]
+    assert [record.event.KIND for record in quiet] == ["tick"] * 5
+    assert all(record.is_quiet for record in quiet)
+    assert not [one for one in explain(read_journal(world.folder)) if one.differs]
+    for command in ("history", "replay"):
+        assert main([command, "--state", str(world.folder)]) == 0
+        assert "tick" not in capsys.readouterr().out
+
+
+def test_lines_asked_for_when_the_measured_error_was_high_are_learnt_after_the_alarm(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert world.governor.take(alert(name="MeasuredErrorHigh")).wanted == 3
+    world.governor.take(alert(name="MeasuredErrorHigh", firing=False))
+    world.labels.number = 2
+    world.turns(2)
+    assert not world.cluster.runs()
+    world.restart()
+    world.labels.number = 3
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+
+
+def test_lines_asked_for_by_an_alarm_that_ended_are_learnt_for_another_that_stands(world: World) -> None:
+    world.governor.take(alert("e1", name="MeasuredErrorHigh"))
+    world.governor.take(alert("e2"))
+    world.governor.take(alert("e1", name="MeasuredErrorHigh", firing=False))
+    world.labels.number = 3
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+
+
+def test_a_dataset_that_cannot_be_made_is_given_up_and_keeps_nothing_else_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(key: str) -> Path:
+        raise DataError("store/log.jsonl: line 3: altered")
+
+    monkeypatch.setattr(world.labels, "dataset", refuse)
+    world.train_once(10)
+    world.turns(5, HOUR)
+    assert world.governor.state.run is not None
+    world.turns(2, HOUR)
+    assert world.governor.state.run is None
+    said = [record.event.said for record in read_journal(world.folder) if isinstance(record.event, Ended)]
+    assert said == ["no lines for it could be had within 6 hours: store/log.jsonl: line 3: altered"]
+    monkeypatch.undo()
+    world.turns(30, HOUR)
+    assert len(world.cluster.runs()) == 1
+
+
+def test_a_kill_switch_thrown_for_longer_than_starts_are_tried_gives_none_up(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.labels.number = 10
+    world.turns(1)
+    world.governor.take(Wish(id="w"))
+    (world.folder / STOP).touch()
+    world.turns(10, HOUR)
+    (world.folder / STOP).unlink()
+    world.turns(2)
+    assert len(world.cluster.runs()) == 1
+
+
+@pytest.mark.parametrize(("registered", "result"), [(-60.0, "rejected"), (60.0, "promoted")])
+def test_only_a_champion_registered_since_the_decision_is_what_a_clusters_run_brought(
+    world: World, registered: float, result: str
+) -> None:
+    world.train_once(10)
+    run = world.governor.state.run
+    assert run is not None
+    assert run.time is not None
+    world.registry.promote("B")  # by a person, or by a way back, or by the run: that is the question
+    world.registry.registered["B"] = run.time + timedelta(seconds=registered)
+    world.cluster.end("succeeded", promoted=None)
+    world.turns(1)
+    assert list(world.governor.state.results.values()) == [result]
+    assert world.governor.state.champion == world.registry.now
+
+
+def test_before_the_registry_has_answered_once_no_training_is_decided_on(tmp_path: Path) -> None:
+    clock, registry = WorldClock(), SetRegistry()
+    registry.is_down = True
+    cluster = FolderCluster(tmp_path / "cluster")
+    governor = make_governor(tmp_path / "state", cluster, clock=clock, policy=FEW, registry=registry)
+    governor.turn()
+    with pytest.raises(ServiceError, match="registry has not answered yet; send it again"):
+        governor.take(Wish(id="w"))
+    assert governor.take(alert()).choice == "ask_for_labels"
+    registry.is_down = False
+    governor.turn()
+    assert governor.take(Wish(id="w")).choice == "train"
+    assert governor.state.run is not None
+    assert governor.state.run.champion == "A"
+
+
+def test_lines_that_come_before_the_registry_has_answered_wait_for_it(tmp_path: Path) -> None:
+    clock, registry, labels = WorldClock(), SetRegistry(), SetLabels()
+    registry.is_down = True
+    cluster = FolderCluster(tmp_path / "cluster")
+    governor = make_governor(
+        tmp_path / "state", cluster, clock=clock, policy=FEW, registry=registry, labels=labels
+    )
+    governor.take(alert())
+    labels.number = 10
+    governor.turn()
+    assert not cluster.runs()
+    registry.is_down = False
+    governor.turn()
+    assert len(cluster.runs()) == 1
+
+
+def test_what_is_not_looked_at_at_this_turn_stays_a_trouble(world: World) -> None:
+    world.registry.is_down = True
+    world.governor._parts.registry_every_s = 60.0
+    for _ in range(3):
+        world.turns(1, 15.0)
+        assert world.governor.troubles == {"registry": "MLflow is away"}
+    world.registry.is_down = False
+    world.turns(2, 60.0)
+    assert not world.governor.troubles
 
 
 def test_a_kill_switch_that_is_no_file_is_one_all_the_same(world: World) -> None:

@@ -2,13 +2,17 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from htr.correction_store import CorrectionStore, image_digest
+from htr.corrections import Correction
 from htr.errors import DataError
+from htr.prediction_log import SCHEMA
 from monitoring.governor.choosing import LogChooser
 from monitoring.governor.labelling import LabellingRequests, read_request
 from monitoring.verdict import Verdict
-from tests.fakes import log_rows, profile_rows, write_log
+from tests.fakes import NOON, log_rows, profile_rows, write_log
 
 
 @pytest.fixture
@@ -46,6 +50,41 @@ def test_a_damaged_request_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "labelling" / "7.json").write_text(text)
     with pytest.raises(DataError, match=r"7\.json: "):
         read_request(tmp_path, 7)
+
+
+def test_what_was_asked_for_or_corrected_already_is_not_asked_for_again(log: Path, tmp_path: Path) -> None:
+    digest = image_digest(b"x")
+    told = {"model_version": "1", "bundle_digest": digest, "image_digest": digest, "old_text": "", "author": "Ada"}
+    for number in range(20):
+        one = Correction(id=f"c{number}", time=NOON, new_text="x", request_id=f"request-{number}", **told)
+        CorrectionStore(tmp_path / "store").add(one, b"x")
+    requests = LabellingRequests(
+        state=tmp_path, choose=LogChooser(log=log, corrections=tmp_path / "store", state=tmp_path)
+    )
+    corrected = {(f"request-{number}", 0) for number in range(20)}
+    seen = set(corrected)
+    for record, (wanted, named) in enumerate([(40, 40), (200, 200), (90, 40), (5, 0)], start=1):
+        requests.ask(record, champion="sha256:a", reason="drift", wanted=wanted)
+        found = read_request(tmp_path, record)
+        assert found is not None
+        lines = {(line["request_id"], line["position"]) for line in found["lines"]}
+        assert len(lines) == len(found["lines"]) == named
+        assert not lines & seen
+        seen |= lines
+    assert len(seen) == 300
+
+
+def test_ids_that_a_client_used_twice_name_a_line_once_and_the_newest(tmp_path: Path) -> None:
+    said = log_rows(profile_rows(30, seed=1), bundle_digest="sha256:a").to_pydict()
+    said |= {"request_id": ["job"] * 30, "confidence": [0.1] * 29 + [1.0]}  # only the newest is sure
+    log = write_log(tmp_path / "log", pa.table(said, schema=SCHEMA))
+    choose = LogChooser(log=log)
+    (line,) = choose("sha256:a", 8)
+    assert (line["request_id"], line["position"]) == ("job", 0)
+    others = log_rows(profile_rows(20, seed=2), bundle_digest="sha256:a")
+    write_log(log, others, "20261120T130000-1-1.parquet")
+    assert len(choose("sha256:a", 100)) == 21
+    assert "job" not in {line["request_id"] for line in choose("sha256:a", 4)}, "it is the surest of all"
 
 
 def test_lines_are_chosen_from_the_window_that_a_verdict_about_the_champion_looked_at(

@@ -1,4 +1,5 @@
 import json
+import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from htr.errors import ServiceError
+from monitoring.commands_loop import estimated
 from monitoring.governor.events import Champion
 from monitoring.governor.measures import PrometheusMeasures
+from tests.fakes import NOON
 
 NEW = Champion(version="2", digest="sha256:b", previous="1", previous_digest="sha256:a")
 
@@ -54,6 +57,31 @@ def test_both_champions_are_measured_each_over_its_own_time() -> None:
     assert any('model_version="2"' in query and "[3600s]" in query for query in asked)
     assert any('model_version="1"' in query and f"[{7 * 86400 + 3600}s]" in query for query in asked)
     assert any('bundle_digest="sha256:a"' in query for query in asked)
+
+
+@contextmanager
+def breaking_off(answer: bytes) -> Iterator[str]:
+    """Answer every connection with these bytes and close it; yields the address."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{", b"so it goes\r\n\r\n"])
+def test_an_answer_that_breaks_off_is_a_trouble_of_the_service(answer: bytes) -> None:
+    with breaking_off(answer) as url:
+        with pytest.raises(ServiceError, match="check --prometheus"):
+            PrometheusMeasures(url).compare(NEW, 10.0)
+        with pytest.raises(ServiceError, match="check --prometheus"):
+            estimated(url, NOON, NOON)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense"])

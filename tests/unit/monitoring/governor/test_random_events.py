@@ -41,6 +41,7 @@ class RandomEvents(RuleBasedStateMachine):
         self.told: set[str] = set()
         self.num_stopped_runs = 0
         self.restart()
+        self.governor.turn()  # before the registry has answered once, no training is decided on
 
     def teardown(self) -> None:
         if hasattr(self, "temporary"):

@@ -4,9 +4,10 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -43,10 +44,15 @@ def serving(governor: Governor, *, token: str | None = TOKEN, tls: Tls | None = 
 
 
 def ask(
-    url: str, body: Any = None, *, token: str | None = TOKEN, context: ssl.SSLContext | None = None
+    url: str,
+    body: Any = None,
+    *,
+    token: str | None = TOKEN,
+    context: ssl.SSLContext | None = None,
+    headers: Mapping[str, str] = MappingProxyType({"Content-Type": "application/json"}),
 ) -> tuple[int, str]:
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {**headers, **({"Authorization": f"Bearer {token}"} if token else {})}
     request = urllib.request.Request(url, data, headers)  # noqa: S310 - to ourselves
     try:
         with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
@@ -104,8 +110,38 @@ def test_without_the_token_nothing_is_told_and_nothing_decided(governor: Governo
             assert ask(url + path, webhook(fires()), token=token)[0] == 401
         for path in ("/metrics", "/v1/state", "/nowhere"):
             assert ask(url + path, token=token)[0] == 401
-        assert ask(f"{url}/healthz", token=token) == (200, '{"well": true, "troubles": {}}')
+        assert ask(f"{url}/healthz", token=token) == (200, '{"well": true, "troubles": []}')
     assert governor.state.seq == before
+
+
+def test_health_names_the_parts_that_do_not_work_and_the_token_what_is_the_matter(governor: Governor) -> None:
+    governor.troubles.update(
+        {"watch": "Prometheus at http://inner: away", "registry": "MLflow at http://db: away"}
+    )
+    with serving(governor) as url:
+        assert json.loads(ask(f"{url}/healthz", token=None)[1])["troubles"] == ["registry", "watch"]
+        told = json.loads(ask(f"{url}/v1/state")[1])["troubles"]
+    assert told["watch"] == "Prometheus at http://inner: away"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/json", "Origin": "http://page.example"}, 403),
+        ({"Content-Type": "application/json", "Origin": "null"}, 403),
+        ({"Content-Type": "Application/JSON; charset=utf-8"}, 200),
+    ],
+)
+def test_no_web_page_begins_a_training_even_where_no_token_is_asked_for(
+    governor: Governor, headers: dict[str, str], status: int
+) -> None:
+    before = governor.state.seq
+    with serving(governor, token=None) as url:
+        found, answer = ask(f"{url}/v1/wishes", {"id": "w"}, token=None, headers=headers)
+    assert found == status, answer
+    assert (governor.state.seq > before) == (status == 200)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +175,7 @@ def test_a_body_that_is_wrong_is_refused_whole_and_by_name(
 
 def test_a_body_that_is_too_large_is_not_read(governor: Governor) -> None:
     with serving(governor) as url:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{url}/v1/alerts", b"{}", headers)  # noqa: S310
         request.add_unredirected_header("Content-Length", str(MOST_BODY_BYTES + 1))
         with pytest.raises(urllib.error.HTTPError, match="413"):
@@ -156,6 +192,19 @@ def test_a_decision_that_cannot_be_written_is_answered_with_503(governor: Govern
         file.rmdir()
         (tmp_path / "away").rename(file)
         assert ask(f"{url}/v1/alerts", webhook(fires()))[0] == 200
+
+
+def test_a_wish_before_the_registry_has_answered_is_to_be_sent_again(tmp_path: Path) -> None:
+    registry = SetRegistry()
+    registry.is_down = True
+    made = make_governor(tmp_path / "state", FolderCluster(tmp_path / "cluster"), registry=registry)
+    with serving(made) as url:
+        status, answer = ask(f"{url}/v1/wishes", {"id": "w"})
+        assert (status, "registry has not answered yet; send it again" in answer) == (503, True)
+        registry.is_down = False
+        made.turn()
+        assert ask(f"{url}/v1/wishes", {"id": "w"})[0] == 200
+        assert json.loads(ask(f"{url}/v1/state")[1])["run"]["time"].startswith("2026-11-20T12:00:00")
 
 
 def test_metrics_tell_the_state(governor: Governor) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_the_champion_is_told_with_the_one_before_it_and_its_error_rate(mlflow: 
     assert registry.champion() == Champion(
         version="2", digest="sha256:2", previous="1", previous_digest="sha256:1", cer=0.207
     )
+
+
+def test_a_version_tells_when_it_was_registered(mlflow: ModelRegistry, tmp_path: Path, tiny_bundle: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    version = mlflow.add(tiny_bundle)
+    registry = MlflowRegistry(tracking_uri=mlflow.uri)
+    assert before <= registry.registered_at(version) <= datetime.now(UTC)
+    with pytest.raises(ServiceError, match="MLflow at"):
+        registry.registered_at("99")
 
 
 def test_the_alias_goes_back_once_and_a_second_try_changes_nothing(mlflow: ModelRegistry) -> None:
