@@ -41,7 +41,9 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_every_module_of_the_recogniser_and_nothing_else(unpacked: Path) -> None:
-    wanted = {p.relative_to(ROOT) for p in (ROOT / "htr").rglob("*") if p.suffix in {".py", ".typed", ".css", ".toml"}}
+    wanted = {
+        p.relative_to(ROOT) for p in (ROOT / "htr").rglob("*") if p.suffix in {".py", ".typed", ".css", ".toml"}
+    }
     wanted |= {p.relative_to(ROOT) for p in (ROOT / "htr" / "pretrained" / "bundle").iterdir()}
     wanted.add(Path("htr/pretrained/README.md"))
     found = {p.relative_to(unpacked) for p in unpacked.rglob("*") if p.is_file()}
