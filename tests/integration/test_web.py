@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -385,13 +386,14 @@ def test_who_has_the_token_comes_in_by_name(site: Site) -> None:
                 expect(page.get_by_text("Incorrect")).to_be_visible()
 
 
-def test_what_was_uploaded_is_gone_when_the_page_is_stopped(site: Site, folder: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_uploaded_is_gone_when_the_page_is_stopped(site: Site, folder: Path, by: signal.Signals) -> None:
     with web_page("--server", site.server) as stopped:
         page = site.open(url=stopped.url)
         read(page, folder / "line.png")
         assert list(stopped.folder.rglob("line.png"))
         page.close()
-        assert stopped.stop() == 0
+        assert stopped.stop(by) == 0
         assert list(stopped.folder.glob("quillflow-web-*")) == []
         assert list(stopped.folder.rglob("*.png")) == []
         assert "Traceback" not in stopped.stderr.read_text()
