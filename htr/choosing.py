@@ -69,8 +69,8 @@ def choose(
     names = [str(place) for place in range(len(sure))] if names is None else names
     _check(sure, points, names, count, control_share)
     draws = np.array([_draw(seed, name) for name in names])
-    is_control = draws < control_share
-    group, rest = np.flatnonzero(is_control), np.flatnonzero(~is_control)
+    drawn = draws < control_share
+    group, rest = np.flatnonzero(drawn), np.flatnonzero(~drawn)
     count = min(count, len(sure))
     num_controls = max(count - len(rest), min(len(group), round(count * control_share)))
     controls = group[np.argsort(draws[group], kind="stable")][:num_controls]
@@ -81,6 +81,11 @@ def choose(
         Choice(next(next_control), "control") if place in places else Choice(next(next_unsure), "uncertain")
         for place in range(count)
     ]
+
+
+def is_control(name: str, *, control_share: float, seed: int) -> bool:
+    """Return whether a line of some name is a control, as `choose` has it under that share and seed."""
+    return _draw(seed, name) < control_share
 
 
 def _unsure_and_diverse(sure: Vectors, points: Vectors, count: int) -> Rows:

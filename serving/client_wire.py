@@ -29,11 +29,12 @@ class UnreachableError(ServiceError):
 
     Attributes:
         after_s: seconds that the server asks to wait.
+        code: the server's word for why it cannot, such as ``busy`` or ``too_slow``; "" where none came.
     """
 
-    def __init__(self, reason: str, after_s: float = 0.0) -> None:
+    def __init__(self, reason: str, after_s: float = 0.0, code: str = "") -> None:
         super().__init__(reason)
-        self.after_s = after_s
+        self.after_s, self.code = after_s, code
 
 
 class StrangeAnswerError(ServiceError):
@@ -128,7 +129,8 @@ class Wire:
             return parsed
         reason = str(parsed.get("error", parsed)) if isinstance(parsed, dict) else str(parsed)
         if status in {429, 503}:
-            raise UnreachableError(f"{self._where()}: {reason}", float(after) if after.isdecimal() else 0.0)
+            code = str(parsed.get("code", "")) if isinstance(parsed, dict) else ""
+            raise UnreachableError(f"{self._where()}: {reason}", float(after) if after.isdecimal() else 0.0, code)
         raise {409: ConflictError, 413: TooLargeError}.get(status, RefusedError)(status, reason)
 
     def strange(self, found: str) -> StrangeAnswerError:

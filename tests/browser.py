@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,9 +32,9 @@ class RunningPage:
     folder: Path
     """Where it keeps what was uploaded, in a folder of its own."""
 
-    def stop(self) -> int:
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop and return its exit code."""
-        self.process.terminate()
+        self.process.send_signal(by)
         return self.process.wait(timeout=40)
 
 

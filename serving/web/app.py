@@ -8,8 +8,9 @@ import gradio as gr
 from fastapi import FastAPI
 
 from serving.web import look
-from serving.web.desk import Desk, Session
+from serving.web.desk import Desk
 from serving.web.kept import KEPT_S, Kept
+from serving.web.open_page import OpenPage
 from serving.web.queue_tab import QueueTab
 from serving.web.reading_tab import ReadingTab
 
@@ -29,7 +30,7 @@ def build(desk: Desk, *, kept: Kept, notice: Callable[[], str]) -> gr.Blocks:
     """
     page = gr.Blocks(title="Quillflow", analytics_enabled=False, delete_cache=(600, KEPT_S), fill_width=True)
     with page:
-        session = gr.State(Session())  # Gradio forgets it an hour after the page was closed
+        opened = gr.State(OpenPage())  # Gradio forgets it an hour after the page was closed
         with gr.Row(elem_id="top"):
             gr.HTML(BRAND, elem_classes="brand")
             author = gr.Textbox(
@@ -44,11 +45,11 @@ def build(desk: Desk, *, kept: Kept, notice: Callable[[], str]) -> gr.Blocks:
             )
         amiss = gr.HTML(elem_id="amiss", elem_classes="notes")
         with gr.Tabs():
-            with gr.Tab("Read"):
-                reading = ReadingTab.build(desk, kept, session)
+            with gr.Tab("Read") as first:
+                reading = ReadingTab.build(desk, kept, opened)
             with gr.Tab("Queue") as tab:
-                queue = QueueTab.build(desk, session)
-        reading.wire(author)
+                queue = QueueTab.build(desk, opened)
+        reading.wire(author, first)
         queue.wire(author, tab)
         page.load(
             lambda: look.note(notice(), bad=True), None, amiss, api_visibility="private", show_progress="hidden"

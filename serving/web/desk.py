@@ -1,11 +1,12 @@
 """What a person at the page does, without a browser: read a file, look at a line, correct it, go on."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 from htr.alphabet import normalise
 from htr.errors import DataError
@@ -39,8 +40,14 @@ class Session:
     """The one of them that is shown."""
     planned: tuple[Turn, ...] = ()
     """What comes next of one's own lines."""
-    sent: Mapping[str, str] = field(default_factory=dict)
+    sent: Mapping[str, "Sent"] = field(default_factory=dict)
     """What was sent here, by the keys of the lines; the oldest first."""
+    begun: int = 0
+    """Readings that were begun."""
+    laid: int = 0
+    """The one of them that lies here: one that comes late does not push a newer one aside."""
+    nonce: UUID = field(default_factory=uuid4)
+    """Tells corrections of this page from all others."""
 
     @property
     def turn(self) -> Turn | None:
@@ -49,7 +56,21 @@ class Session:
 
     def said(self, line: SeenLine) -> str:
         """Return what was sent for a line, or else what was read."""
-        return self.sent.get(key_of(line), line.text)
+        sent = self.sent.get(key_of(line))
+        return sent.text if sent else line.text
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was sent last for a line."""
+
+    text: str
+    num_changes: int = 0
+    """Times that another text had been sent for it before."""
+
+
+Change = Callable[[Session], Session]
+"""What is left to do when a slow server has answered: with the session as it is by then, not as it was before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,24 +82,30 @@ class Desk:
     folder: Folder | None = None
     seed: int = 0
 
-    def read_file(self, session: Session, path: Path, *, kind: str = AUTOMATIC) -> Session:
-        """Read a file; its lines wait in this person's queue.
+    def begin(self, session: Session) -> Session:
+        """Number the reading that comes next: where two are under way, the one that was begun last is shown."""
+        return replace(session, begun=session.begun + 1)
+
+    def read_file(self, session: Session, path: Path, *, kind: str = AUTOMATIC) -> Change:
+        """Read a file; its lines will wait in this person's queue.
 
         Raises:
             ImageError, ServiceError: see `Reader`.
         """
-        return self._with_work(session, Reader(self.client).read_file(path, kind=kind))
+        work = Reader(self.client).read_file(path, kind=kind)
+        return lambda now: self._with_work(now, work, session.begun)
 
-    def read_drawing(self, session: Session, drawing: bytes, path: Path) -> Session:
+    def read_drawing(self, session: Session, drawing: bytes, path: Path) -> Change:
         """Read a drawing as one line.
 
         Raises:
             ImageError, ServiceError: see `Reader`.
         """
-        return self._with_work(session, Reader(self.client).read_drawing(drawing, path))
+        work = Reader(self.client).read_drawing(drawing, path)
+        return lambda now: self._with_work(now, work, session.begun)
 
-    def send(self, session: Session, text: str, author: str, *, meant: str) -> Session:
-        """Send what the line that is looked at really says; the next one is looked at then.
+    def send(self, session: Session, text: str, author: str, *, meant: str) -> Change:
+        """Send what the line that is looked at really says; the next one is looked at then, if it still is.
 
         Args:
             session: where the line is looked at.
@@ -93,8 +120,15 @@ class Desk:
         line = session.work.line
         if line is None:
             raise DataError("there is no line to correct; read a page first")
-        said = self._correct(line, text, author, "reading", meant)
-        return replace(self._after(session, line, said), work=session.work.with_sent(said))
+        said = self._correct(session, line, text, author, "reading", meant)
+
+        def change(now: Session) -> Session:
+            after = self._after(now, line, said, "reading")
+            if now.work.line is not line:
+                return after
+            return replace(after, work=after.work.looking_at(after.work.at + 1))
+
+        return change
 
     def next_turn(self, session: Session) -> Session:
         """Go on to the next line of the queue, leaving this one as it is."""
@@ -110,8 +144,8 @@ class Desk:
         """Go back to the line of the queue before this one."""
         return replace(session, at=max(0, session.at - 1))
 
-    def send_turn(self, session: Session, text: str, author: str, *, meant: str) -> Session:
-        """Send what the shown line of the queue says, and go on to the next; arguments as of `send`.
+    def send_turn(self, session: Session, text: str, author: str, *, meant: str) -> Change:
+        """Send what the shown line of the queue says, and go on to the next if it still is; arguments of `send`.
 
         Raises:
             DataError: no line, another line, no name or no text.
@@ -120,8 +154,13 @@ class Desk:
         turn = session.turn
         if turn is None:
             raise DataError("there is no line to correct; the queue is empty")
-        said = self._correct(turn.line, text, author, turn.chosen_by, meant)
-        return self.next_turn(self._after(session, turn.line, said))
+        said = self._correct(session, turn.line, text, author, turn.chosen_by, meant)
+
+        def change(now: Session) -> Session:
+            after = self._after(now, turn.line, said, turn.chosen_by)
+            return self.next_turn(after) if now.turn is turn else after
+
+        return change
 
     def waiting(self, session: Session) -> int:
         """Return how many lines wait, this person's and the folder's."""
@@ -139,24 +178,34 @@ class Desk:
             planned = tuple(islice(iter(own.take, None), ROUND))
         return (planned[0], planned[1:]) if planned else (None, ())
 
-    def _with_work(self, session: Session, work: Work) -> Session:
+    def _with_work(self, session: Session, work: Work, number: int) -> Session:
         new = tuple(line for sheet in work.sheets for line in sheet.lines)
         keys = {key_of(line) for line in new}
         kept = tuple(line for line in session.own if key_of(line) not in keys)
         fresh = tuple(line for line in new if key_of(line) not in session.sent)
         own = _newest((*kept, *fresh), MAX_OWN, lambda line: line)
-        return replace(session, work=work, own=own, planned=())
+        if number < session.laid:
+            return replace(session, own=own, planned=())
+        return replace(session, work=_told(work, session.sent), laid=number, own=own, planned=())
 
-    def _after(self, session: Session, line: SeenLine, said: str) -> Session:
-        """Return the session when a correction is stored: nobody is asked for the line again."""
-        if self.folder:
-            self.folder.queue.done(line)
+    def _after(self, session: Session, line: SeenLine, said: str, chosen_by: str) -> Session:
+        """Return the session when a correction is stored: nobody is asked for the line again.
+
+        But for a control of the folder that was corrected for another reason: without it the sample, which is to
+        judge a model, would lack what people came upon by themselves.
+        """
         key = key_of(line)
-        sent = {**{one: text for one, text in session.sent.items() if one != key}, key: said}
+        if self.folder and (chosen_by == "sample" or not self.folder.queue.is_control(key)):
+            self.folder.queue.done(line)
+        new = Sent(said, _num_changes(session, key, said))
+        sent = {**{one: old for one, old in session.sent.items() if one != key}, key: new}
         kept = dict(list(sent.items())[-MAX_SENT:])
-        return replace(session, own=tuple(one for one in session.own if key_of(one) != key), sent=kept)
+        own = tuple(one for one in session.own if key_of(one) != key)
+        return replace(session, own=own, sent=kept, work=_told(session.work, {key: new}))
 
-    def _correct(self, line: SeenLine, text: str, author: str, chosen_by: str, meant: str) -> str:
+    def _correct(
+        self, session: Session, line: SeenLine, text: str, author: str, chosen_by: str, meant: str
+    ) -> str:
         if meant != key_of(line):
             raise DataError("the line had changed meanwhile and nothing was sent; look at it again")
         said, author = normalise(text), author.strip()
@@ -164,10 +213,33 @@ class Desk:
             raise DataError("write your name first, so that it is known who corrected")
         if not said:
             raise DataError("write what the line says; go on to the next where it cannot be read")
+        # Pressed again, because no answer came back, it is the same correction and is stored once. Another reading
+        # of the line makes another one, and so does taking a change back.
+        num_changes = _num_changes(session, meant, said)
+        name = json.dumps(
+            [meant, said, author, chosen_by, num_changes, line.seen.request_id, line.seen.position, line.page]
+        )
+        number = str(uuid5(session.nonce, name))
         self.client.correct(
-            line.seen, said, author=author, correction_id=str(uuid4()), chosen_by=chosen_by, page=line.page
+            line.seen, said, author=author, correction_id=number, chosen_by=chosen_by, page=line.page
         )
         return said
+
+
+def _num_changes(session: Session, key: str, said: str) -> int:
+    """Return how often the text of a line will have changed when this one is sent."""
+    old = session.sent.get(key)
+    return old.num_changes + (old.text != said) if old else 0
+
+
+def _told(work: Work, sent: Mapping[str, Sent]) -> Work:
+    """Return what was read with what was sent for its lines, wherever that was done."""
+    places = {
+        (sheet, place): key_of(line)
+        for sheet, page in enumerate(work.sheets)
+        for place, line in enumerate(page.lines)
+    }
+    return work.with_texts({place: sent[key].text for place, key in places.items() if key in sent})
 
 
 def _newest(all_of_them: tuple[T, ...], most: int, line_of: Callable[[T], SeenLine]) -> tuple[T, ...]:

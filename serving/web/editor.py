@@ -10,6 +10,7 @@ import gradio as gr
 
 from htr.errors import QuillflowError
 from serving.web import look
+from serving.web.open_page import OpenPage
 from serving.web.plain_words import plain
 from serving.web.queue import key_of
 from serving.web.reading import SeenLine
@@ -95,18 +96,26 @@ class Editor:
         }
 
 
-def safely(note: gr.HTML, act: Callable[..., Updates]) -> Callable[..., Updates]:
-    """Return a handler that tells in plain words what went wrong, and changes nothing then."""
+def safely(note: gr.HTML, opened: gr.State, act: Callable[..., Updates]) -> Callable[..., Updates]:
+    """Return a handler that tells in plain words what went wrong, and changes nothing then.
+
+    Args:
+        note: where that is told.
+        opened: holds the `OpenPage` that the handler gets first. It is given back every time, since Gradio counts
+            from then when a closed page is to be forgotten.
+        act: what is to be done.
+    """
 
     @wraps(act)
-    def acting(*args: Any, **named: Any) -> Updates:
+    def acting(page: OpenPage, *args: Any, **named: Any) -> Updates:
         try:
-            return act(*args, **named)
+            updates = act(page, *args, **named)
         except QuillflowError as error:
             logger.info("refused: %s", error)
-            return {note: look.note(plain(error), bad=True)}
+            updates = {note: look.note(plain(error), bad=True)}
         except Exception:
             logger.exception("a fault in the page")
-            return {note: look.note(FAULT, bad=True)}
+            updates = {note: look.note(FAULT, bad=True)}
+        return {opened: page, **updates}
 
     return acting

@@ -20,6 +20,8 @@ MAX_LINES = 2000
 MAX_BYTES = 256 * 1024 * 1024
 """Lines, and bytes of their pictures, that are kept in memory; what lies in the folder beyond that is not read."""
 RETRY_S = 10.0
+SLOW_TRIES = 3
+"""Times that a file is sent which takes the server longer than it allows; the others come after it."""
 _AT_ONCE = 1000
 """Corrections that are asked for in one request."""
 
@@ -92,7 +94,7 @@ class Folder:
         return hashlib.sha256(f"{self.seed}\n{path.as_posix()}".encode("utf-8", "surrogateescape")).digest()
 
     def _corrected(self) -> set[str]:
-        """Return the digests of images that have a correction."""
+        """Return the digests of images with a correction; controls only with one that was sent as a sample."""
         digests: set[str] = set()
         start, count = 0, 1
         while start < count:
@@ -103,26 +105,39 @@ class Folder:
                 continue
             except RefusedError:  # it takes no corrections, and says so where one is sent
                 return digests
-            digests |= {str(one["image_digest"]) for one in records if not one.get("withdrawn")}
+            digests |= {
+                str(one["image_digest"])
+                for one in records
+                if not one.get("withdrawn")
+                and (one.get("chosen_by") == "sample" or not self.queue.is_control(str(one["image_digest"])))
+            }
             start += _AT_ONCE
         return digests
 
     def _read_file(self, file: Path, corrected: set[str]) -> None:
+        num_slow = 0
         while True:
             try:
                 work = self.reader.read_file(file, kind=self.kind)
                 lines = [line for sheet in work.sheets for line in sheet.lines if key_of(line) not in corrected]
                 self.queue.add(lines)
             except UnreachableError as error:
+                num_slow += error.code == "too_slow"
+                if num_slow == SLOW_TRIES:  # a server that is away or busy is waited for; this is the file
+                    self._leave_out(file, error)
+                    return
                 self._pause(error)
             except (RefusedError, ImageError) as error:
-                logger.warning("%s: %s", file, error)
-                self._failed.append(file.name)
+                self._leave_out(file, error)
                 return
             else:
                 self._num_lines += len(lines)
                 self._num_bytes += sum(len(line.seen.image) for line in lines)
                 return
+
+    def _leave_out(self, file: Path, error: QuillflowError) -> None:
+        logger.warning("%s: %s", file, error)
+        self._failed.append(file.name)
 
     def _is_full(self) -> bool:
         return self._num_lines >= MAX_LINES or self._num_bytes >= MAX_BYTES

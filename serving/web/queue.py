@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from htr.choosing import Why, choose
+from htr.choosing import Why, choose, is_control
 from serving.web.likeness import SIZE, likeness
 from serving.web.reading import SeenLine
 
@@ -81,6 +81,10 @@ class Queue:
         with self._lock:
             for kept in (self._lines, self._vectors, self._turns, self._busy_until):
                 kept.pop(key, None)
+
+    def is_control(self, key: str) -> bool:
+        """Return whether a line of some key is, or would be, shown whatever was read on it."""
+        return is_control(key, control_share=self.control_share, seed=self.seed)
 
     def __len__(self) -> int:
         """Return how many lines wait, those that somebody has before him included."""

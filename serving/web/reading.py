@@ -106,10 +106,13 @@ class Work:
         last = len(self.shown.lines) - 1 if self.shown else 0
         return replace(self, at=max(0, min(line, last)))
 
+    def with_texts(self, texts: Mapping[tuple[int, int], str]) -> "Work":
+        """Return the same with more said of its lines, by sheet and line."""
+        return replace(self, sent={**self.sent, **texts})
+
     def with_sent(self, text: str) -> "Work":
         """Return the same after a correction of the line that is looked at was stored, the next line looked at."""
-        told = {**self.sent, (self.sheet, self.at): text}
-        return replace(self, sent=told).looking_at(self.at + 1)
+        return self.with_texts({(self.sheet, self.at): text}).looking_at(self.at + 1)
 
     def said(self, sheet: int, line: int) -> str:
         """Return what a line says: what a person sent for it, or else the reading."""

@@ -1,5 +1,6 @@
 """The first tab: a page or a line in, its text beside it, each line to be corrected, files to take away."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 import gradio as gr
 
 from serving.web import look
-from serving.web.desk import Desk, Session
+from serving.web.desk import Change, Desk, Session
 from serving.web.downloads import ENDINGS, write_download
 from serving.web.editor import PRIVATE, Editor, Updates, safely
 from serving.web.kept import Kept
+from serving.web.open_page import OpenPage
 from serving.web.picture import drawing_of
 from serving.web.reader import AUTOMATIC
-from serving.web.reading import LINE, PAGE
+from serving.web.reading import LINE, PAGE, Work
 
 HERE = Path(__file__).parent
 DROP_HINT = '<p class="hint">Drop a page or a line here, or click: PNG, JPEG, TIFF, WebP or PDF.</p>'
@@ -50,7 +52,7 @@ class ReadingTab:
     desk: Desk
     kept: Kept
     """Where drawings and files to take away are written."""
-    session: gr.State
+    opened: gr.State
     intake: gr.Accordion
     file: gr.File
     photo: gr.UploadButton
@@ -68,7 +70,7 @@ class ReadingTab:
     """What went wrong before there is a line."""
 
     @classmethod
-    def build(cls, desk: Desk, kept: Kept, session: gr.State) -> "ReadingTab":
+    def build(cls, desk: Desk, kept: Kept, opened: gr.State) -> "ReadingTab":
         """Lay the parts out where this is called."""
         with gr.Accordion("A page or a line of handwriting", open=True, elem_id="intake") as intake:
             with gr.Row(elem_classes="intakes"):
@@ -106,7 +108,7 @@ class ReadingTab:
         return cls(
             desk=desk,
             kept=kept,
-            session=session,
+            opened=opened,
             intake=intake,
             file=file,
             photo=photo,
@@ -122,10 +124,10 @@ class ReadingTab:
             trouble=trouble,
         )
 
-    def wire(self, author: gr.Textbox) -> None:
+    def wire(self, author: gr.Textbox, tab: gr.Tab) -> None:
         """Connect the parts with what they do."""
         everything = [
-            self.session,
+            self.opened,
             self.intake,
             self.file,
             self.pages,
@@ -137,83 +139,107 @@ class ReadingTab:
         ]
         for source in (self.file, self.photo):
             source.upload(
-                safely(self.trouble, self._file),
-                [self.session, source, self.kind],
+                safely(self.trouble, self.opened, self._file),
+                [self.opened, source, self.kind],
                 everything,
                 **{**PRIVATE, "show_progress": "minimal"},
                 show_progress_on=self.trouble,
             )
-        self.drawing.drawn(safely(self.trouble, self._drawing), [self.session], everything, **PRIVATE)
+        self.drawing.drawn(safely(self.trouble, self.opened, self._drawing), [self.opened], everything, **PRIVATE)
         self.kind.input(
-            safely(self.trouble, self._again),
-            [self.session, self.kind],
+            safely(self.trouble, self.opened, self._again),
+            [self.opened, self.kind],
             everything,
             **{**PRIVATE, "show_progress": "minimal"},
             show_progress_on=self.trouble,
         )
-        self.pages.input(safely(self.trouble, self._turn), [self.session, self.pages], everything, **PRIVATE)
-        change = [self.session, self.lines, *self.editor.parts()]
+        self.pages.input(
+            safely(self.trouble, self.opened, self._turn), [self.opened, self.pages], everything, **PRIVATE
+        )
+        change = [self.opened, self.lines, *self.editor.parts()]
         note = self.editor.note
         for shown in (self.view, self.lines):
-            shown.chosen(safely(note, self._choose), [self.session], change, **PRIVATE)
-        self.editor.back.click(safely(note, self._back), [self.session], change, **PRIVATE)
-        self.editor.onward.click(safely(note, self._onward), [self.session], change, **PRIVATE)
+            shown.chosen(safely(note, self.opened, self._choose), [self.opened], change, **PRIVATE)
+        self.editor.back.click(safely(note, self.opened, self._back), [self.opened], change, **PRIVATE)
+        self.editor.onward.click(safely(note, self.opened, self._onward), [self.opened], change, **PRIVATE)
         for sending in (self.editor.send.click, self.editor.text.submit):
             sending(
-                safely(note, self._send),
-                [self.session, self.editor.text, author, self.editor.meant],
+                safely(note, self.opened, self._send),
+                [self.opened, self.editor.text, author, self.editor.meant],
                 change,
                 **PRIVATE,
             )
+        tab.select(
+            safely(note, self.opened, self._listed), [self.opened], [self.opened, self.lines, note], **PRIVATE
+        )
         for wanted, button in self.downloads.items():
-            button.click(safely(note, self._writer(wanted)), [self.session], [self.parcel, note], **PRIVATE).then(
-                None, js="() => quillflow.fetch()", **PRIVATE
-            )
+            button.click(
+                safely(note, self.opened, self._writer(wanted)),
+                [self.opened],
+                [self.opened, self.parcel, note],
+                **PRIVATE,
+            ).then(None, js="() => quillflow.fetch()", **PRIVATE)
 
-    def _file(self, session: Session, path: str, kind: str) -> Updates:
-        return self._laid_out(self.desk.read_file(session, Path(path), kind=kind))
+    def _file(self, page: OpenPage, path: str, kind: str) -> Updates:
+        return self._read(page, lambda began: self.desk.read_file(began, Path(path), kind=kind))
 
-    def _drawing(self, session: Session, event: gr.EventData) -> Updates:
-        path = self.kept.new() / "drawing.png"
-        return self._laid_out(self.desk.read_drawing(session, drawing_of(event._data.get("png")), path))
+    def _drawing(self, page: OpenPage, event: gr.EventData) -> Updates:
+        drawing, path = drawing_of(event._data.get("png")), self.kept.new() / "drawing.png"
+        return self._read(page, lambda began: self.desk.read_drawing(began, drawing, path))
 
-    def _again(self, session: Session, kind: str) -> Updates:
+    def _again(self, page: OpenPage, kind: str) -> Updates:
         """Read the same file as something else."""
-        if session.work.source is None:
+        source = page.session.work.source
+        if source is None:
             return {self.trouble: ""}
-        return self._laid_out(self.desk.read_file(session, session.work.source, kind=kind))
+        return self._read(page, lambda began: self.desk.read_file(began, source, kind=kind))
 
-    def _turn(self, session: Session, page: int) -> Updates:
-        return self._laid_out(replace(session, work=session.work.turned_to(page)))
+    def _read(self, page: OpenPage, read: Callable[[Session], Change]) -> Updates:
+        began = page.change(self.desk.begin)
+        after = page.change(read(began))
+        if after.laid != began.begun:  # what was begun later is shown already
+            return {self.trouble: ""}
+        return self._laid_out(after.work)
 
-    def _choose(self, session: Session, event: gr.EventData) -> Updates:
-        return self._shown(session, session.work.looking_at(int(event._data["line"])))
+    def _turn(self, page: OpenPage, sheet: int) -> Updates:
+        return self._laid_out(_at(page, lambda work: work.turned_to(sheet)))
 
-    def _back(self, session: Session) -> Updates:
-        return self._shown(session, session.work.looking_at(session.work.at - 1))
+    def _choose(self, page: OpenPage, event: gr.EventData) -> Updates:
+        line = int(event._data["line"])
+        return self._shown(_at(page, lambda work: work.looking_at(line)))
 
-    def _onward(self, session: Session) -> Updates:
-        return self._shown(session, session.work.looking_at(session.work.at + 1))
+    def _back(self, page: OpenPage) -> Updates:
+        return self._shown(_at(page, lambda work: work.looking_at(work.at - 1)))
 
-    def _send(self, session: Session, text: str, author: str, meant: str) -> Updates:
-        number = session.work.at + 1
-        session = self.desk.send(session, text, author, meant=meant)
-        return self._shown(session, session.work, f"Line {number} is stored. Thank you.")
+    def _onward(self, page: OpenPage) -> Updates:
+        return self._shown(_at(page, lambda work: work.looking_at(work.at + 1)))
+
+    def _send(self, page: OpenPage, text: str, author: str, meant: str) -> Updates:
+        began = page.session
+        change = self.desk.send(began, text, author, meant=meant)
+        stayed = page.session.work.line is began.work.line
+        work, note = page.change(change).work, f"Line {began.work.at + 1} is stored. Thank you."
+        if stayed:
+            return self._shown(work, note)
+        return {self.lines: look.line_list(work), self.editor.note: look.note(note)}  # another is typed already
+
+    def _listed(self, page: OpenPage) -> Updates:
+        """List the lines again, of which some may have been corrected in the queue."""
+        return {self.lines: look.line_list(page.session.work)}
 
     def _writer(self, wanted: str) -> Any:
-        def write(session: Session) -> Updates:
-            path = write_download(session.work, wanted, self.kept.new())
+        def write(page: OpenPage) -> Updates:
+            path = write_download(page.session.work, wanted, self.kept.new())
             return {self.parcel: gr.update(value=str(path)), self.editor.note: look.note(f"{path.name} is ready.")}
 
         return write
 
-    def _laid_out(self, session: Session) -> Updates:
+    def _laid_out(self, work: Work) -> Updates:
         """Show a file that was read, or another page of it."""
-        work = session.work
         sheet = work.shown
         pages = [(str(one.number), place) for place, one in enumerate(work.sheets)]
         return {
-            **self._shown(session, work),
+            **self._shown(work),
             self.intake: gr.update(open=False),
             self.file: None,
             self.trouble: "",
@@ -222,12 +248,12 @@ class ReadingTab:
             self.result: gr.update(visible=True),
         }
 
-    def _shown(self, session: Session, work: Any, note: str = "") -> Updates:
+    def _shown(self, work: Work, note: str = "") -> Updates:
         """Show the line that is looked at."""
-        line = work.line
-        said = work.said(work.sheet, work.at) if line else ""
-        return {
-            self.session: replace(session, work=work),
-            self.lines: look.line_list(work),
-            **self.editor.showing(line, said, note),
-        }
+        said = work.said(work.sheet, work.at) if work.line else ""
+        return {self.lines: look.line_list(work), **self.editor.showing(work.line, said, note)}
+
+
+def _at(page: OpenPage, move: Callable[[Work], Work]) -> Work:
+    """Look at something else of what was read; return it as it is then."""
+    return page.change(lambda now: replace(now, work=move(now.work))).work

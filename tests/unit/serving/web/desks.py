@@ -48,6 +48,8 @@ class MemoryServer:
     kept: list[dict[str, Any]] = field(default_factory=list)
     corrected: list[str] = field(default_factory=list)
     """Image digests that it says have a correction."""
+    chosen_by: str = "sample"
+    """What these say."""
     fails: list[Exception] = field(default_factory=list)
     """Raised by the next calls, one each."""
     num_read: int = 0
@@ -66,7 +68,10 @@ class MemoryServer:
 
     def corrections(self, *, start: int = 0, limit: int = 100) -> tuple[list[dict[str, Any]], int]:
         self._fail()
-        found = [{"image_digest": one, "withdrawn": False} for one in self.corrected[start : start + limit]]
+        found = [
+            {"image_digest": one, "chosen_by": self.chosen_by, "withdrawn": False}
+            for one in self.corrected[start : start + limit]
+        ]
         return found, len(self.corrected)
 
     def _fail(self) -> None:

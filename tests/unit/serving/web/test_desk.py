@@ -9,6 +9,7 @@ from serving.client import UnreachableError
 from serving.web import desk as desk_module
 from serving.web.desk import Desk, Session
 from serving.web.folder import Folder
+from serving.web.open_page import OpenPage
 from serving.web.queue import Queue, key_of
 from serving.web.reader import Reader
 from tests.conftest import line_png
@@ -30,7 +31,7 @@ def read(desk: Desk, folder: Path, *texts: str) -> Session:
     for number, text in enumerate(texts):
         path = folder / f"{text}.png"
         path.write_bytes(line_png(text, seed=number))
-        session = desk.read_file(session, path)
+        session = desk.read_file(session, path)(session)
     return session
 
 
@@ -43,7 +44,7 @@ def test_a_correction_says_who_what_and_why(tmp_path: Path) -> None:
     server = MemoryServer()
     desk = desk_of(server)
     session = read(desk, tmp_path, "a long line of writing")
-    after = desk.send(session, "  what it   says ", " Ada ", meant=shown(session))
+    after = desk.send(session, "  what it   says ", " Ada ", meant=shown(session))(session)
     (kept,) = server.kept
     assert (kept["old"], kept["new"], kept["author"], kept["chosen_by"]) == (
         "line 1",
@@ -96,7 +97,7 @@ def test_what_was_read_here_waits_the_most_doubtful_first_and_is_never_a_sample(
     seen = []
     while session.turn:
         seen.append(session.turn.line.confidence)
-        session = desk.send_turn(session, "right", "Ada", meant=key_of(session.turn.line))
+        session = desk.send_turn(session, "right", "Ada", meant=key_of(session.turn.line))(session)
     assert seen[0] == 0.2
     assert sorted(seen) == [0.2, 0.6, 0.9]
     assert {one["chosen_by"] for one in server.kept} == {"reading"}
@@ -107,7 +108,7 @@ def test_one_can_leave_a_line_and_go_back_and_what_was_sent_is_shown(tmp_path: P
     desk = desk_of(MemoryServer())
     first = desk.next_turn(read(desk, tmp_path, "the first of them", "the second one"))
     assert first.turn
-    second = desk.send_turn(first, "corrected", "Ada", meant=key_of(first.turn.line))
+    second = desk.send_turn(first, "corrected", "Ada", meant=key_of(first.turn.line))(first)
     back = desk.last_turn(second)
     assert back.turn == first.turn
     assert back.said(first.turn.line) == "corrected"
@@ -123,7 +124,7 @@ def test_lines_of_the_folder_come_first_and_controls_are_sent_as_a_sample(tmp_pa
     whys = []
     while session.turn:
         whys.append(session.turn.why)
-        session = desk.send_turn(session, "right", "Ada", meant=key_of(session.turn.line))
+        session = desk.send_turn(session, "right", "Ada", meant=key_of(session.turn.line))(session)
     assert len(whys) == 12
     sent = ["sample" if why == "control" else "reading" for why in whys]
     assert [one["chosen_by"] for one in server.kept] == sent
@@ -142,6 +143,89 @@ def test_no_more_of_it_is_kept_than_may(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_line_that_was_corrected_is_not_asked_for_when_it_is_read_again(tmp_path: Path) -> None:
     desk = desk_of(MemoryServer())
     session = read(desk, tmp_path, "a long line of writing")
-    session = desk.send(session, "right", "Ada", meant=shown(session))
-    again = desk.read_file(session, tmp_path / "a long line of writing.png")
+    session = desk.send(session, "right", "Ada", meant=shown(session))(session)
+    again = desk.read_file(session, tmp_path / "a long line of writing.png")(session)
     assert again.own == ()
+    assert again.work.said(0, 0) == "right"
+
+
+def test_what_is_corrected_in_the_queue_is_in_the_files_to_take_away(tmp_path: Path) -> None:
+    desk = desk_of(MemoryServer())
+    session = desk.next_turn(read(desk, tmp_path, "a long line of writing"))
+    assert session.turn
+    after = desk.send_turn(session, "right", "Ada", meant=key_of(session.turn.line))(session)
+    assert after.work.page_reading(0).text == "right"
+
+
+def test_a_slow_reading_undoes_nothing_that_was_done_meanwhile(tmp_path: Path) -> None:
+    desk, page = desk_of(MemoryServer()), OpenPage()
+    for text in ("the first of them", "the second one"):
+        (tmp_path / f"{text}.png").write_bytes(line_png(text))
+    page.change(desk.read_file(page.session, tmp_path / "the first of them.png"))
+    slow = desk.read_file(page.change(desk.begin), tmp_path / "the second one.png")
+    page.change(desk.next_turn)
+    page.change(desk.send(page.session, "right", "Ada", meant=shown(page.session)))
+    page.change(slow)
+    assert [sent.text for sent in page.session.sent.values()] == ["right"]
+    assert page.session.turn
+    assert page.session.work.name == "the second one.png"
+    assert [line.text for line in page.session.own] == ["line 2"]
+
+
+def test_of_two_readings_the_one_that_was_begun_last_is_shown(tmp_path: Path) -> None:
+    desk, page = desk_of(MemoryServer()), OpenPage()
+    changes = []
+    for text in ("the first of them", "the second one"):
+        (tmp_path / f"{text}.png").write_bytes(line_png(text))
+        changes.append(desk.read_file(page.change(desk.begin), tmp_path / f"{text}.png"))
+    for change in reversed(changes):
+        page.change(change)
+    assert page.session.work.name == "the second one.png"
+    assert len(page.session.own) == 2
+
+
+def test_a_correction_that_is_stored_late_leaves_the_place_that_was_gone_on_to(tmp_path: Path) -> None:
+    desk = desk_of(MemoryServer())
+    session = desk.next_turn(read(desk, tmp_path, "the first of them", "the second one"))
+    assert session.turn
+    change = desk.send_turn(session, "right", "Ada", meant=key_of(session.turn.line))
+    gone_on = desk.next_turn(session)
+    after = change(gone_on)
+    assert after.turn is gone_on.turn
+    assert after.said(session.turn.line) == "right"
+
+
+def test_a_correction_that_is_sent_again_has_the_same_id_and_a_change_another_one(tmp_path: Path) -> None:
+    server = MemoryServer()
+    desk = desk_of(server)
+    session = read(desk, tmp_path, "a long line of writing")
+    desk.send(session, "one", "Ada", meant=shown(session))  # stored, but no answer comes back
+    for text in ("one", "one", "two", "one", "two"):
+        session = desk.send(session, text, "Ada", meant=shown(session))(session)
+    desk.send(session, "two", "Bo", meant=shown(session))
+    ids = [one["correction_id"] for one in server.kept]
+    assert ids[0] == ids[1] == ids[2]
+    assert len(set(ids)) == 5
+    other = read(desk, tmp_path, "a long line of writing")
+    desk.send(other, "one", "Ada", meant=shown(other))
+    assert server.kept[-1]["correction_id"] not in ids
+
+
+def test_a_control_of_the_folder_that_somebody_came_upon_by_himself_stays_in_the_sample(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}.png").write_bytes(line_png(f"line number {number}", seed=number))
+    server = MemoryServer()
+    desk = desk_of(server, tmp_path)
+    session = Session()
+    for number in range(12):
+        session = desk.read_file(session, tmp_path / f"{number}.png")(session)
+        session = desk.send(session, "by myself", "Ada", meant=shown(session))(session)
+    assert desk.folder
+    num_controls = len(desk.folder.queue)
+    assert 0 < num_controls < 12
+    session = desk.next_turn(session)
+    while session.turn:
+        assert session.turn.why == "control"
+        session = desk.send_turn(session, "right", "Ada", meant=key_of(session.turn.line))(session)
+    assert [one["chosen_by"] for one in server.kept[12:]] == ["sample"] * num_controls
+    assert len(desk.folder.queue) == 0

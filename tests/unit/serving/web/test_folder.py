@@ -63,6 +63,32 @@ def test_a_server_that_is_away_is_waited_for(lines: Path) -> None:
     assert len(folder.queue) == 6
 
 
+def test_a_file_that_takes_the_server_too_long_is_left_out_and_a_busy_server_waited_for(lines: Path) -> None:
+    slow = [UnreachableError("x: not answered within 30 s", 1.0, "too_slow")] * folder_module.SLOW_TRIES
+    busy = [UnreachableError("x: 9 requests wait", 1.0, "busy")] * 5
+    server = MemoryServer()
+    folder = folder_of(lines, server)
+    server.corrections = lambda **_: ([], 0)  # type: ignore[method-assign]
+    server.fails = [*slow, *busy]
+    folder.read()
+    assert folder.state == "1 files of the folder could not be read."
+    assert len(folder.queue) == server.num_read == 5
+
+
+def test_a_control_that_was_corrected_for_another_reason_still_waits_to_be_one(lines: Path) -> None:
+    keys = ["sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in (lines / "box 1").iterdir()]
+    queue = Queue(control_share=0.5, seed=0, clock=lambda: 0.0)
+    controls = [key for key in keys if queue.is_control(key)]
+    server = MemoryServer(corrected=keys, chosen_by="reading")
+    folder = Folder(lines, Reader(server), queue, 0, lambda _: False)  # type: ignore[arg-type]
+    folder.read()
+    assert 0 < len(queue) == len(controls) < len(keys)
+    server.chosen_by = "sample"
+    again = Folder(lines, Reader(server), Queue(control_share=0.5, seed=0, clock=queue.clock), 0, folder.wait)  # type: ignore[arg-type]
+    again.read()
+    assert len(again.queue) == 0
+
+
 def test_a_server_that_takes_no_corrections_can_be_read_by(lines: Path) -> None:
     folder = folder_of(lines, MemoryServer(fails=[RefusedError(404, "none")]))
     folder.read()
