@@ -6,6 +6,7 @@ PDF can make it crash, or draw for ever. Starting one takes about a tenth of a s
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -106,8 +107,8 @@ class _Child:
         try:
             head, content = self._exchange(sent)
         except (OSError, EOFError, ValueError) as error:
-            if late.is_set():
-                text = f"{what} takes more than {self._step_seconds:g} s to draw; send it as an image"
+            if late.is_set() or self._process.wait(timeout=STEP_SECONDS) == -signal.SIGABRT:  # no memory is left
+                text = f"{what} takes more than {self._step_seconds:g} s or 2 GiB to draw; send it as an image"
                 raise ImageError("too_large", text) from error
             raise ImageError("undecodable", f"{what} cannot be drawn; export it again or send an image") from error
         finally:

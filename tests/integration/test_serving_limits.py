@@ -44,7 +44,7 @@ def slow_images() -> list[bytes]:
     grey = np.full((1000, 4000), 235, np.uint8)
     grey[250:750, ::40] = 20
     out = io.BytesIO()
-    Image.fromarray(grey).save(out, "PNG")
+    Image.fromarray(grey).convert("RGBA").save(out, "PNG")  # laid on white paper, which takes longest
     return [out.getvalue()] * 9
 
 

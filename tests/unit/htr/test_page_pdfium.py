@@ -65,10 +65,19 @@ def test_the_drawing_process_is_told_no_secrets(monkeypatch: pytest.MonkeyPatch,
     pages.close()
 
 
-def test_a_drawing_process_that_dies_is_a_damaged_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("death", "reason", "said"),
+    [
+        ("os.kill(os.getpid(), 11)", "undecodable", "the PDF cannot be drawn"),
+        ("os.abort()", "too_large", "takes more than 10 s or 2 GiB"),  # how PDFium ends where memory does
+    ],
+)
+def test_a_drawing_process_that_dies_is_a_page_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, death: str, reason: str, said: str
+) -> None:
     dies = tmp_path / "dies.py"
-    dies.write_text("import os, sys; sys.stdin.buffer.readline(); os.abort()")
+    dies.write_text(f"import os, sys; sys.stdin.buffer.readline(); {death}")
     monkeypatch.setattr("htr.page_pdfium._PROGRAM", dies)
-    with pytest.raises(ImageError, match="the PDF cannot be drawn") as refused:
+    with pytest.raises(ImageError, match=said) as refused:
         count_pages(scan(drawn()))
-    assert refused.value.reason == "undecodable"
+    assert refused.value.reason == reason
