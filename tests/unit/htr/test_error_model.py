@@ -3,10 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from htr.corruptions import CORRUPTIONS
-from htr.error_fit import LEAST_LINES, Readings, fit_error_model, fit_readings
+from htr.error_fit import LEAST_LINES, Readings, _fit, fit_error_model, fit_readings
 from htr.error_model import CEILING, TRANSFORMS, Case, ErrorModel, log_odds
 from htr.errors import BundleError
 from htr.evaluate import evaluate
@@ -96,6 +97,33 @@ def test_a_feature_that_never_varies_has_no_say_and_the_estimate_stays_within_it
     wild["mean_char_prob"] = np.array([0.0, 1.0, 1.0])
     wild["entropy"] = np.array([0.0, 1e9, 5.0])
     assert ((model.rates(wild) > 0) & (model.rates(wild) < CEILING)).all()
+
+
+def test_where_nearly_every_line_is_read_well_the_fit_stays_sane() -> None:
+    """Whole steps of Newton's method run off here: weights of a thousand million, and a rate of 0 or of 130 %."""
+    rng = np.random.default_rng(0)
+    hard = np.r_[np.zeros(600), rng.choice([0, 0.1, 3.0], 120)]
+
+    def grows(by: float) -> npt.NDArray[np.float64]:
+        return hard * by + rng.exponential(0.02, len(hard))
+
+    columns = {
+        "mean_char_prob": np.clip(1 - grows(0.3), 0.02, 1),
+        "text_log_prob": -grows(2),
+        "entropy": grows(1),
+        "min_char_prob": np.clip(0.99 - grows(0.3), 0.01, 1),
+        "surprise": 2 + grows(1),
+        "characters_per_height": 2.5 + rng.normal(0, 0.5, len(hard)),
+        "space_share": rng.uniform(0, 0.2, len(hard)),
+        "num_characters": np.full(len(hard), 20.0),
+    }
+    edits = np.where(hard > 1, 20.0, 0.0)
+    edits[rng.integers(0, 600, 3)] = 1
+    easy = hard == 0
+    measured = edits[easy].sum() / (20 * easy.sum())
+    with np.errstate(over="raise", invalid="raise"):
+        model = _fit(columns, edits, np.full(len(hard), 20.0))
+    assert model.cer({name: values[easy] for name, values in columns.items()}) == pytest.approx(measured, rel=0.5)
 
 
 def test_an_error_model_is_fitted_on_spoilt_lines_of_a_dataset(tiny_bundle: Path, tmp_path: Path) -> None:
