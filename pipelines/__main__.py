@@ -1,14 +1,15 @@
-"""python -m pipelines compile | submit | run | search | loop | up."""
+"""python -m pipelines compile | submit | schedule | doctor | run | search | loop | up."""
 
 import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from htr.errors import QuillflowError, ServiceError, SettingsError
-from pipelines import searching
+from htr.errors import QuillflowError, SettingsError
+from pipelines import commands_cluster, searching
+from pipelines.arguments import parameters
 from pipelines.children import stop_on_signals
 from pipelines.commit import git_commit
 
@@ -46,24 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    verb = verbs.add_parser("compile", help="write a pipeline as YAML for Kubeflow")
-    _add_pipeline(verb)
-    verb.add_argument("--out", type=Path, help="default: build/pipeline.yaml, or build/search.yaml")
-    verb.set_defaults(handler=_compile)
-
-    verb = verbs.add_parser("submit", help="start a run on a Kubeflow Pipelines server")
-    verb.add_argument("--host", required=True, help="address of the KFP API, such as http://localhost:8888")
-    verb.add_argument("--experiment", default="quillflow")
-    _add_pipeline(verb)
-    _add_parameters(verb)
-    verb.set_defaults(handler=_submit)
+    commands_cluster.add_parsers(verbs, show=lambda text: print(text, flush=True))
 
     verb = verbs.add_parser("run", help="run the pipeline here, without a cluster")
     verb.add_argument("--root", type=Path, required=True, help="folder for artifacts, MLflow and logs")
     verb.add_argument("--in-process", action="store_true", help="show everything that KFP prints")
     verb.add_argument("--result", type=Path, help="with --in-process: file for what the run came to")
-    _add_pipeline(verb)
-    _add_parameters(verb)
+    commands_cluster.add_pipeline(verb)
+    commands_cluster.add_parameters(verb)
     verb.set_defaults(handler=_run)
 
     searching.add_parser(verbs, show=lambda text: print(text, flush=True))
@@ -90,88 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_pipeline(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--pipeline", choices=("training", "search"), default="training", help="default: training")
-
-
-def _add_parameters(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "-p",
-        "--parameter",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="pipeline parameter; repeatable",
-    )
-
-
-def parameters(pairs: list[str], pipeline: str = "training") -> dict[str, Any]:
-    """Turn NAME=VALUE pairs into pipeline arguments of the types that the pipeline declares.
-
-    Raises:
-        SettingsError: an unknown name, or a value of another type.
-    """
-    from pipelines.local import pipeline_named
-
-    inputs = pipeline_named(pipeline).component_spec.inputs or {}
-    arguments: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or name not in inputs:
-            raise SettingsError(f"-p {pair}: expected NAME=VALUE with NAME one of {sorted(inputs)}")
-        try:
-            arguments[name] = _typed(value, inputs[name].type)
-        except ValueError as error:
-            raise SettingsError(f"-p {pair}: {name} must be of type {inputs[name].type} ({error})") from error
-    return arguments
-
-
-def _typed(value: str, kind: str) -> Any:
-    if kind == "String":
-        return value
-    if kind == "Float":
-        return float(value)
-    parsed = json.loads(value)
-    if kind == "Dict" and not isinstance(parsed, dict):
-        raise ValueError("not an object in braces")
-    return parsed
-
-
-def _compile(args: argparse.Namespace) -> int:
-    from kfp.compiler import Compiler
-
-    from pipelines.local import pipeline_named
-
-    out = args.out or Path("build") / ("pipeline.yaml" if args.pipeline == "training" else f"{args.pipeline}.yaml")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Compiler().compile(pipeline_named(args.pipeline), str(out))
-    print(f"wrote {out}")
-    return 0
-
-
-def _submit(args: argparse.Namespace) -> int:
-    import kfp
-    from kfp_server_api.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
-
-    from pipelines.local import pipeline_named
-
-    try:
-        client = kfp.Client(host=args.host)
-        run = client.create_run_from_pipeline_func(
-            pipeline_named(args.pipeline),
-            arguments=parameters(args.parameter, args.pipeline),
-            experiment_name=args.experiment,
-        )
-    except (ApiException, HTTPError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ServiceError(f"KFP at {args.host}: {reason}; is the address right and the API up?") from error
-    print(f"run {run.run_id}")
-    return 0
-
-
 def _run(args: argparse.Namespace) -> int:
-    from pipelines.local import default_tracking_uri, run_in_process, run_shown
+    from pipelines.local import default_tracking_uri, end_told, run_in_process, run_shown
 
     arguments = {
         "tracking_uri": default_tracking_uri(args.root),
@@ -184,16 +95,20 @@ def _run(args: argparse.Namespace) -> int:
     for name in ("lines", "corrections", "base"):
         if arguments.get(name):  # steps run in folders of their own
             arguments[name] = str(Path(arguments[name]).resolve())
+    governor = arguments.pop("governor", "")
     if args.in_process:
         outcome = run_in_process(arguments, args.root, pipeline=args.pipeline)
         if args.result:
             args.result.write_text(json.dumps(outcome, indent=2), encoding="utf-8")
-    elif args.pipeline == "search":
-        searching.run_search(arguments, args.root, show=lambda text: print(text, flush=True))
-    else:
-        outcome = run_shown(arguments, args.root, show=lambda text: print(text, flush=True))
-        done = "promoted" if outcome["promoted"] else "registered, not promoted"
-        print(f"version {outcome['version']} {done}; all results: {args.root / 'pipeline.json'}")
+        return 0
+    show = partial(print, flush=True)
+    with end_told(governor, args.root, pipeline=args.pipeline, show=show):
+        if args.pipeline == "search":
+            searching.run_search(arguments, args.root, show=show)
+            return 0
+        outcome = run_shown(arguments, args.root, show=show)
+    done = "promoted" if outcome["promoted"] else "registered, not promoted"
+    print(f"version {outcome['version']} {done}; all results: {args.root / 'pipeline.json'}")
     return 0
 
 

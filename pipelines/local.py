@@ -9,13 +9,16 @@ ROOT/logs/          everything that the steps printed
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.progress import ERROR_MARK, MARK
-from htr.errors import QuillflowError, SettingsError
+from components.report.tell import Ending, tell
+from htr.errors import QuillflowError, ServiceError, SettingsError
 from pipelines.children import PROJECT, run_module
 
 if TYPE_CHECKING:
@@ -113,6 +116,40 @@ def run_shown(
     if outcome.get("promoted"):
         point(root / "champion", outcome["evaluated"])
     return outcome
+
+
+@contextmanager
+def end_told(governor: str, root: Path, *, pipeline: str, show: Callable[[str], None]) -> Iterator[None]:
+    """Tell the governor how a run on this machine ended, as the exit step does on a cluster.
+
+    Args:
+        governor: its address; "" takes QUILLFLOW_GOVERNOR from the environment, and without that nobody is told.
+        root: of the run; its name and the time name the run.
+        pipeline: which DAG.
+        show: told where the governor could not be.
+    """
+    created = datetime.now(UTC)
+    ending = Ending(
+        pipeline=f"quillflow-{pipeline}",
+        run_id=f"{root.resolve().name}-{created:%Y%m%d-%H%M%S}",
+        state="SUCCEEDED",
+    )
+    try:
+        yield
+    except BaseException as error:
+        state = "CANCELED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        _tell(replace(ending, state=state, said=str(error)), governor, show)
+        raise
+    _tell(ending, governor, show)
+
+
+def _tell(ending: Ending, governor: str, show: Callable[[str], None]) -> None:
+    if not governor and not os.environ.get("QUILLFLOW_GOVERNOR"):
+        return
+    try:
+        show(f"report: {tell(ending, governor=governor)}")
+    except ServiceError as error:  # what ended the run is what must be seen
+        show(f"report: {error}")
 
 
 def point(link: Path, target: str) -> None:

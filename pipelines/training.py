@@ -11,9 +11,10 @@
     8. promote    only if the gate said so: aliases ``champion`` and ``previous`` move
 
 Steps 3, 6, 7 and 8 look at or change the registry and are never cached. What the steps hand on are artifacts, so
-that each can be run again by itself.
+that each can be run again by itself. On a cluster the whole stands in an exit handler (`pipelines.reported`).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from kfp import dsl
@@ -21,16 +22,17 @@ from kfp import dsl
 from components.champion.component import champion
 from components.evaluate.component import evaluate
 from components.gate.component import gate
-from components.image import GPUS
 from components.ingest.component import ingest
 from components.promote.component import promote
 from components.register.component import register
 from components.train.component import train
 from components.validate.component import validate
 from htr.pretrained import PRETRAINED
+from pipelines.placing import place, work_folder
+from pipelines.site import Site
 
 NAME = "quillflow-training"
-GPU = "nvidia.com/gpu"
+DESCRIPTION = "Lines in, a better champion out, or none."
 
 
 class Outcome(NamedTuple):
@@ -48,106 +50,116 @@ class Outcome(NamedTuple):
     evaluated: dsl.Model
 
 
-@dsl.pipeline(name=NAME, description="Lines in, a better champion out, or none.")
-def training(
-    lines: str,
-    corrections: str = "",
-    model_name: str = "quillflow",
-    tracking_uri: str = "",
-    work: str = "",
-    start: str = PRETRAINED,
-    tune_lines: int = 200,
-    settings: dict = {},  # noqa: B006 - KFP reads defaults from the signature; the body never runs with them
-    cer_ceiling: float = 0.5,
-    margin: float = 0.01,
-    held_back: float = 0.3,
-    git_commit: str = "",
-) -> Outcome:
-    """Train on lines and corrections, and promote what reads better.
+def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
+    """Return the DAG's function for a site; call it within a pipeline.
 
     Args:
-        lines: lines dataset: a folder that every step can reach.
-        corrections: lines dataset of corrected lines; "" for none.
-        model_name: registered model in MLflow.
-        tracking_uri: MLflow's address; "" takes MLFLOW_TRACKING_URI from the step's environment.
-        work: folder for checkpoints, so that a killed training resumes; "" keeps them with the step's outputs.
-        start: bundle that a first training starts from: its folder, ``pretrained`` for the one that ships, "" for
-            none. Not used where there is a champion, or where the settings name a network shape.
-        tune_lines: validation lines by which a language model of the training texts is weighed; 0 for none, which
-            reads two to three times as fast.
-        settings: fields of htr.train_config.TrainConfig that differ from their defaults.
-        cer_ceiling: golden CER that a first model must stay below, as a fraction.
-        margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
-        held_back: share of the corrections kept from training, as a fraction.
-        git_commit: of the code, noted in bundle and registry.
+        site: what the cluster wants of the steps.
+        contents: stands for what ``lines`` and ``corrections`` hold, where their addresses do so for ever; then
+            the ingest step may come from KFP's cache. "" where an address may hold something else tomorrow.
     """
-    data = ingest(lines=lines, corrections=corrections, held_back=held_back)
-    data.set_caching_options(False).set_memory_limit("4Gi").set_cpu_limit("2")
-    dataset = data.outputs["dataset"]
 
-    checked = validate(dataset=dataset)
-    checked.set_caching_options(False).set_memory_limit("4Gi").set_cpu_limit("2")
+    def training(
+        lines: str,
+        corrections: str = "",
+        model_name: str = "quillflow",
+        tracking_uri: str = "",
+        work: str = site.work,
+        start: str = PRETRAINED,
+        tune_lines: int = 200,
+        settings: dict = {},  # noqa: B006 - KFP reads defaults from the signature; the body never runs with them
+        cer_ceiling: float = 0.5,
+        margin: float = 0.01,
+        held_back: float = 0.3,
+        git_commit: str = "",
+    ) -> Outcome:
+        """Train on lines and corrections, and promote what reads better.
 
-    today = champion(model_name=model_name, tracking_uri=tracking_uri).after(checked)
-    today.set_caching_options(False).set_retry(2)
+        Args:
+            lines: lines dataset: a folder that every step can reach.
+            corrections: lines dataset of corrected lines; "" for none.
+            model_name: registered model in MLflow.
+            tracking_uri: MLflow's address; "" takes MLFLOW_TRACKING_URI from the step's environment.
+            work: folder for checkpoints, so that a killed training resumes; "" keeps them with the step's outputs.
+            start: bundle that a first training starts from: its folder, ``pretrained`` for the one that ships, ""
+                for none. Not used where there is a champion, or where the settings name a network shape.
+            tune_lines: validation lines by which a language model of the training texts is weighed; 0 for none,
+                which reads two to three times as fast.
+            settings: fields of htr.train_config.TrainConfig that differ from their defaults.
+            cer_ceiling: golden CER that a first model must stay below, as a fraction.
+            margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
+            held_back: share of the corrections kept from training, as a fraction.
+            git_commit: of the code, noted in bundle and registry.
+        """
+        data = place(ingest(lines=lines, corrections=corrections, held_back=held_back), site, "data")
+        if contents:  # the same contents by the same code: the merged dataset of an earlier run will do
+            data.set_caching_options(True, cache_key=contents)
+        dataset = data.outputs["dataset"]
 
-    taught = train(
-        dataset=dataset,
-        champion=today.outputs["bundle"],
-        settings=settings,
-        tracking_uri=tracking_uri,
-        git_commit=git_commit,
-        work=work,
-        start=start,
-    )
-    # Retried: with a work folder that outlives the pod, training resumes from its checkpoint.
-    taught.set_caching_options(False).set_retry(2).set_memory_limit("16Gi").set_cpu_limit("8")
-    if GPUS:
-        taught.set_accelerator_type(GPU).set_accelerator_limit(GPUS)
+        checked = place(validate(dataset=dataset), site, "data")
 
-    judged = evaluate(
-        dataset=dataset,
-        challenger=taught.outputs["challenger"],
-        champion=today.outputs["bundle"],
-        curves=taught.outputs["curves"],
-        tune_lines=tune_lines,
-    )
-    judged.set_memory_limit("4Gi").set_cpu_limit("2")
+        today = place(champion(model_name=model_name, tracking_uri=tracking_uri).after(checked), site, "light")
 
-    allowed = gate(report=judged.outputs["report"], cer_ceiling=cer_ceiling, margin=margin)
-    allowed.set_caching_options(False)
+        taught = train(
+            dataset=dataset,
+            champion=today.outputs["bundle"],
+            settings=settings,
+            tracking_uri=tracking_uri,
+            git_commit=git_commit,
+            work=work_folder(site, work),
+            start=start,
+        )
+        place(taught, site, "train")  # retried: with a work folder that outlives the pod, it goes on where it was
 
-    named = register(
-        evaluated=judged.outputs["evaluated"],
-        dataset=dataset,
-        report=judged.outputs["report"],
-        page=judged.outputs["page"],
-        validation=checked.outputs["report"],
-        decision=allowed.outputs["decision"],
-        run_id=taught.outputs["Output"],
-        model_name=model_name,
-        tracking_uri=tracking_uri,
-    )
-    named.set_caching_options(False).set_retry(2)
+        judged = evaluate(
+            dataset=dataset,
+            challenger=taught.outputs["challenger"],
+            champion=today.outputs["bundle"],
+            curves=taught.outputs["curves"],
+            tune_lines=tune_lines,
+        )
+        place(judged, site, "data").set_caching_options(True)
 
-    with dsl.If(allowed.outputs["Output"] == True, name="may take over"):  # noqa: E712 - KFP builds a condition
-        moved = promote(
-            version=named.output,
-            compared_with=today.outputs["Output"],
+        allowed = place(
+            gate(report=judged.outputs["report"], cer_ceiling=cer_ceiling, margin=margin), site, "light"
+        )
+
+        named = register(
+            evaluated=judged.outputs["evaluated"],
+            dataset=dataset,
+            report=judged.outputs["report"],
+            page=judged.outputs["page"],
+            validation=checked.outputs["report"],
+            decision=allowed.outputs["decision"],
+            run_id=taught.outputs["Output"],
             model_name=model_name,
             tracking_uri=tracking_uri,
         )
-        moved.set_caching_options(False).set_retry(2)
+        place(named, site, "light")
 
-    return Outcome(
-        promoted=allowed.outputs["Output"],
-        version=named.output,
-        compared_with=today.outputs["Output"],
-        cer=judged.outputs["Output"],
-        report=judged.outputs["report"],
-        page=judged.outputs["page"],
-        validation=checked.outputs["report"],
-        decision=allowed.outputs["decision"],
-        curves=taught.outputs["curves"],
-        evaluated=judged.outputs["evaluated"],
-    )
+        with dsl.If(allowed.outputs["Output"] == True, name="may take over"):  # noqa: E712 - KFP builds a condition
+            moved = promote(
+                version=named.output,
+                compared_with=today.outputs["Output"],
+                model_name=model_name,
+                tracking_uri=tracking_uri,
+            )
+            place(moved, site, "light")
+
+        return Outcome(
+            promoted=allowed.outputs["Output"],
+            version=named.output,
+            compared_with=today.outputs["Output"],
+            cer=judged.outputs["Output"],
+            report=judged.outputs["report"],
+            page=judged.outputs["page"],
+            validation=checked.outputs["report"],
+            decision=allowed.outputs["decision"],
+            curves=taught.outputs["curves"],
+            evaluated=judged.outputs["evaluated"],
+        )
+
+    return training
+
+
+training = dsl.pipeline(name=NAME, description=DESCRIPTION)(training_on(Site()))

@@ -1,0 +1,41 @@
+"""``-p NAME=VALUE`` in, a pipeline's arguments of the declared types out."""
+
+import json
+from typing import Any
+
+from htr.errors import SettingsError
+
+
+def parameters(pairs: list[str], pipeline: str = "training") -> dict[str, Any]:
+    """Turn NAME=VALUE pairs into pipeline arguments of the types that the pipeline declares.
+
+    ``governor``, which every pipeline takes on a cluster and every run here, is among them.
+
+    Raises:
+        SettingsError: an unknown name, or a value of another type.
+    """
+    from pipelines.local import pipeline_named
+
+    inputs = pipeline_named(pipeline).component_spec.inputs or {}
+    kinds = {name: found.type for name, found in inputs.items()} | {"governor": "String"}
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or name not in kinds:
+            raise SettingsError(f"-p {pair}: expected NAME=VALUE with NAME one of {sorted(kinds)}")
+        try:
+            arguments[name] = _typed(value, kinds[name])
+        except ValueError as error:
+            raise SettingsError(f"-p {pair}: {name} must be of type {kinds[name]} ({error})") from error
+    return arguments
+
+
+def _typed(value: str, kind: str) -> Any:
+    if kind == "String":
+        return value
+    if kind == "Float":
+        return float(value)
+    parsed = json.loads(value)
+    if kind == "Dict" and not isinstance(parsed, dict):
+        raise ValueError("not an object in braces")
+    return parsed
