@@ -27,7 +27,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift bench compile submit wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift bench compile submit schedule doctor wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -73,6 +73,13 @@ compile: setup ## Write the pipeline as YAML for Kubeflow: build/pipeline.yaml
 submit: setup ## Start the pipeline on Kubeflow: make submit HOST=http://... ARGS='-p lines=...'
 	@test -n "$(HOST)" || { echo "error: give the address of the KFP API: make submit HOST=http://localhost:8888 ARGS='-p lines=...'"; exit 2; }
 	@$(BIN)/python -m pipelines submit --host $(HOST) $(ARGS)
+
+schedule: setup ## Have it run again and again: make schedule HOST=http://... ARGS='-p lines=... --cron "30 3 * * 1"'
+	@test -n "$(HOST)" || { echo "error: give the address of the KFP API: make schedule HOST=http://localhost:8888 ARGS=..."; exit 2; }
+	@$(BIN)/python -m pipelines schedule --host $(HOST) $(ARGS)
+
+doctor: setup ## Check everything that the pipeline depends on, from here, and say what to do
+	@$(BIN)/python -m pipelines doctor $(if $(HOST),--host $(HOST)) $(ARGS)
 
 drift: setup ## Check the newest run's prediction log for drift once more
 	@$(BIN)/python -m monitoring check --bundle "$(RUNS)/latest/champion" --log "$(RUNS)/latest/prediction-log" --out "$(RUNS)/latest/drift-now"

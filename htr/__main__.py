@@ -9,7 +9,7 @@ import sys
 import warnings
 
 from htr import __version__
-from htr.errors import QuillflowError
+from htr.errors import PreemptedError, QuillflowError
 
 try:
     from htr import (
@@ -49,6 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module="PIL")
     try:
         status: int = args.handler(args, print)
+    except PreemptedError as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        return PreemptedError.EXIT_STATUS
     except QuillflowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

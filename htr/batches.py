@@ -1,7 +1,7 @@
 """Decoded lines -> training batches: cut into width buckets, distorted, padded with paper.
 
-The order of the batches and every distortion follow from (seed, epoch) alone, so that a run killed and started
-again at an epoch goes on exactly as one left alone.
+The order of the batches and every distortion follow from (seed, epoch, number of the batch) alone, so that a run
+killed and started again goes on exactly as one left alone.
 """
 
 import time
@@ -97,6 +97,7 @@ class EpochBatches:
         joining: share of the lines that come with another one behind them.
         space: class that stands between the two; None joins none.
         share: (rank, ranks): of several devices, each takes every so manieth batch.
+        skip: batches of this device that were learnt from already, before a training was cut short.
     """
 
     def __init__(
@@ -112,10 +113,12 @@ class EpochBatches:
         joining: float = 0.0,
         space: int | None = None,
         share: tuple[int, int] = (0, 1),
+        skip: int = 0,
     ) -> None:
         self._samples = samples
         self._first, self._every = share
         self._plan = plan[self._first :: self._every]
+        self._skip = skip
         self._geometry = geometry
         self._seed = seed
         self._epoch = epoch
@@ -131,6 +134,8 @@ class EpochBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for number, rows in enumerate(self._plan):
+            if number < self._skip:
+                continue
             began = time.perf_counter()
             rng = np.random.default_rng((self._seed, self._epoch, 2, self._first + number * self._every))
             batch = self._collate([self._samples[i] for i in rows], rng)

@@ -8,12 +8,16 @@
     |   `-- MissingError      nothing goes by the id that was given
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
     |-- SettingsError         an option or a combination of options makes no sense
+    |-- PreemptedError        a training was told to stop, and goes on from its checkpoint when it is started again
     |-- OutputError           a result cannot be written where it was asked for
     |-- ServiceError          something we talk to (MLflow, KFP, the model server) is away or refuses
     `-- ShapeError            an array has other dimensions than the caller promised
 
-A command prints the message after ``error:`` and exits with 2; a traceback means a fault of ours.
+A command prints the message after ``error:`` and exits with 2, or with 143 where it was told to stop; a traceback
+means a fault of ours.
 """
+
+from typing import ClassVar
 
 __all__ = [
     "BundleError",
@@ -23,6 +27,7 @@ __all__ = [
     "ImageError",
     "MissingError",
     "OutputError",
+    "PreemptedError",
     "QuillflowError",
     "ServiceError",
     "SettingsError",
@@ -73,6 +78,13 @@ class SettingsError(QuillflowError):
 
 class OutputError(QuillflowError):
     """A result cannot be written where it was asked for."""
+
+
+class PreemptedError(QuillflowError):
+    """A training was told to stop, and goes on from its checkpoint when it is started again."""
+
+    EXIT_STATUS: ClassVar[int] = 143
+    """128 + SIGTERM: what Kubernetes takes for a pod that was taken away, and starts again."""
 
 
 class ServiceError(QuillflowError):

@@ -1,6 +1,6 @@
 """The training loop on Lightning: a module in, the best weights in a work folder; one device, or several.
 
-WORK/last.ckpt           Lightning's checkpoint after every epoch: what a killed run resumes from
+WORK/last.ckpt           Lightning's checkpoint after every epoch, and on SIGTERM: what a killed run resumes from
 WORK/best.safetensors    weights of the epoch that is kept so far
 
 Several devices of one machine are processes that Lightning starts; on several machines every process is started
@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from htr.errors import DivergedError
+from htr.errors import DivergedError, PreemptedError
 from htr.keeper import Keeper, OnProgress, quiet
-from htr.module import LineModule
+from htr.module import STOPPED, LineModule
+from htr.preemption import Preemption, passed_on
 
 LAUNCHED = ("TORCHELASTIC_RUN_ID", "LOCAL_RANK")
 """Set where somebody else starts the processes: torchrun, or Kubeflow's trainer."""
@@ -120,11 +121,15 @@ class Fit:
 
         Returns:
             How it ended; None in all but the first of several processes that something else started.
+
+        Raises:
+            DivergedError: the loss is no number any more.
+            PreemptedError: SIGTERM came; the checkpoint is written.
         """
         quiet()
         self.folder.mkdir(parents=True, exist_ok=True)
         last = self.folder / "last.ckpt"
-        resumed_at = int(_checkpoint(last)["epoch"]) + 1 if last.is_file() else 0
+        resumed_at = _epochs_done(_checkpoint(last)) if last.is_file() else 0
         with self._telling(on_progress) as tell:
             trainer = pl.Trainer(
                 accelerator=self._devices.accelerator,
@@ -143,14 +148,15 @@ class Fit:
                 enable_model_summary=False,
                 deterministic="warn",
             )
-            try:
-                # Tensors and plain values only: a checkpoint is never allowed to run code.
-                trainer.fit(self._module, ckpt_path=last if last.is_file() else None, weights_only=True)
-            except ProcessRaisedException as error:  # of a spawned process, as text
-                found = re.search(rf"{DivergedError.__name__}: (.+)", str(error))
-                if found is None:
+            with passed_on() if self._spawns else nullcontext():
+                try:
+                    # Tensors and plain values only: a checkpoint is never allowed to run code.
+                    trainer.fit(self._module, ckpt_path=last if last.is_file() else None, weights_only=True)
+                except ProcessRaisedException as error:  # of a spawned process, as text
+                    for kind in (DivergedError, PreemptedError):
+                        if (found := re.search(rf"{kind.__name__}: (.+)", str(error))) is not None:
+                            raise kind(found[1]) from error
                     raise
-                raise DivergedError(found[1]) from error
         if self._devices.started_outside and not trainer.is_global_zero:
             return None
         # Spawned processes took their state with them: what counts is what they wrote.
@@ -160,6 +166,11 @@ class Fit:
         return Fitted(
             best_cer=kept["best_cer"], epochs=int(end["epoch"]) + 1, resumed_at=resumed_at, loader_share=share
         )
+
+    @property
+    def _spawns(self) -> bool:
+        """Return whether the devices' processes are started here."""
+        return self._devices.ranks > 1 and not self._devices.started_outside
 
     def _callbacks(self, tell: OnProgress) -> list[Callback]:
         """Return what watches training; the keeper first, so that it sees the weights that were judged."""
@@ -172,12 +183,13 @@ class Fit:
             callbacks.append(EarlyStopping("val_cer", patience=choice.patience, mode="min"))
         if choice.averaging:
             callbacks.append(WeightAveraging(avg_fn=_Decaying(choice.averaging)))
+        callbacks.append(Preemption(self.folder / "last.ckpt"))
         return callbacks
 
     @contextmanager
     def _telling(self, on_progress: OnProgress) -> Iterator[OnProgress]:
         """Yield what takes progress; from spawned processes it comes through a queue, and is told here."""
-        if self._devices.ranks == 1 or self._devices.started_outside:
+        if not self._spawns:
             yield on_progress
             return
         queue = torch.multiprocessing.get_context("spawn").SimpleQueue()
@@ -226,6 +238,11 @@ class _Told:
 def _checkpoint(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     return found
+
+
+def _epochs_done(checkpoint: dict[str, Any]) -> int:
+    """Return how many whole epochs a checkpoint has behind it."""
+    return int(checkpoint["epoch"]) + (0 if STOPPED in checkpoint else 1)
 
 
 def _computes_with_bf16(accelerator: str) -> bool:

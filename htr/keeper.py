@@ -36,7 +36,7 @@ class Keeper(Callback):
         self._on_progress = on_progress
         self._best_cer = math.inf
         self._loader_s, self._train_s = 0.0, 0.0
-        self._first_epoch = 0
+        self._first_epoch = self._before = 0
         self._began = self._epoch_began = time.monotonic()
         self._seen = 0
 
@@ -56,8 +56,12 @@ class Keeper(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        assert isinstance(pl_module, LineModule)  # noqa: S101 - tells the type checker
         self._first_epoch = trainer.current_epoch
-        self._began = time.monotonic()
+        self._began = self._epoch_began = time.monotonic()
+        steps = trainer.fit_loop.epoch_loop.batch_progress.current.ready % pl_module.plan.batches_per_epoch
+        self._before = self._first_epoch * pl_module.plan.lines_per_epoch
+        self._before += steps * pl_module.plan.batch_size * pl_module.plan.ranks  # of an epoch that was cut short
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the epoch's clock."""
@@ -100,8 +104,7 @@ class Keeper(Callback):
         if not trainer.is_global_zero:
             return
         elapsed = max(1e-6, time.monotonic() - self._began)
-        before = self._first_epoch * module.plan.lines_per_epoch
-        done = min(before + self._seen, module.plan.total_lines)
+        done = min(self._before + self._seen, module.plan.total_lines)
         self._on_progress(done, self._seen / elapsed, trainer.current_epoch, metrics)
 
 

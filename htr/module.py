@@ -19,6 +19,9 @@ from htr.model import LineNet
 from htr.plan import Plan, cosine_with_warmup
 from htr.store import LineStore
 
+STOPPED = "stopped"
+"""Of a checkpoint: there where an epoch was cut short."""
+
 
 class LineModule(pl.LightningModule):
     """The network with everything that teaches it.
@@ -77,12 +80,19 @@ class LineModule(pl.LightningModule):
         """Of the last epoch, alike on every device."""
         self.batches: EpochBatches | None = None
         """Of the epoch that runs."""
+        self._resumed: dict[str, Any] = {}
+        """Of an epoch that was cut short: how far it was, and what each device knew by itself."""
+        self._stopping: dict[str, Any] = {}
+        """The same, of the epoch that is about to be cut short."""
 
     def train_dataloader(self) -> EpochBatches:
         """Return this epoch's batches for this device."""
         epoch, rank = self.trainer.current_epoch, self.trainer.global_rank
         # Dropout draws from torch's own generator: seeded anew, a resumed epoch drops what it would have dropped.
         torch.manual_seed(self.plan.seed * 1_000_003 + epoch * self.plan.ranks + rank)
+        goes_on = bool(self._resumed) and self._resumed["epoch"] == epoch
+        if goes_on:
+            self._take_up(rank)
         self.batches = EpochBatches(
             self._train_lines,
             self.plan.epoch(epoch),
@@ -94,8 +104,56 @@ class LineModule(pl.LightningModule):
             joining=self._joining,
             space=None if self._alphabet.missing(" ") else self._alphabet.encode(" ")[0],
             share=(rank, self.plan.ranks),
+            skip=self._resumed["done"] if goes_on else 0,
         )
         return self.batches
+
+    def stop_after(self, done: int) -> None:
+        """Have the next checkpoint hold an epoch that is cut short after so many steps; called on every device."""
+        mine = {
+            "random": torch.get_rng_state(),
+            "losses": torch.tensor(self._train_loss, dtype=torch.float32),  # of which they are
+            "figures": torch.cat(
+                [b.detach().float().flatten().cpu() for b in self._figures()] or [torch.zeros(0)]
+            ),
+        }
+        if self.device.type == "cuda":
+            mine["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.plan.ranks > 1:
+            gathered = {name: self._of_all(value) for name, value in mine.items()}
+        else:
+            gathered = {name: value[None] for name, value in mine.items()}
+        self._stopping = {"epoch": self.trainer.current_epoch, "done": done, **gathered}
+
+    def _of_all(self, value: Tensor) -> Tensor:
+        together = self.all_gather(value.to(self.device))
+        assert isinstance(together, Tensor)  # noqa: S101 - of a tensor it makes one
+        return together.cpu()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what an epoch that was cut short needs beyond Lightning's own."""
+        if self._stopping:
+            checkpoint[STOPPED] = self._stopping
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember it until that epoch's batches are asked for."""
+        self._resumed = checkpoint.get(STOPPED, {})
+
+    def _take_up(self, rank: int) -> None:
+        """Know what this device knew: its random numbers, its losses, its own batch norm figures."""
+        kept = self._resumed
+        torch.set_rng_state(kept["random"][rank].clone())
+        if "cuda" in kept and self.device.type == "cuda":
+            torch.cuda.set_rng_state(kept["cuda"][rank].clone(), self.device)
+        self._train_loss = kept["losses"][rank].tolist()
+        start = 0
+        for buffer in self._figures():
+            values = kept["figures"][rank, start : start + buffer.numel()]
+            buffer.copy_(values.view_as(buffer).to(buffer.device))
+            start += buffer.numel()
+
+    def _figures(self) -> list[Tensor]:
+        return [buffer for buffer in self.net.buffers() if buffer.is_floating_point()]
 
     def val_dataloader(self) -> EpochBatches:
         """Return this device's validation lines, widest last."""
@@ -134,9 +192,8 @@ class LineModule(pl.LightningModule):
         Averaged weights have taken the place of the weights themselves by now, with figures of their own.
         """
         if self.plan.ranks > 1:
-            for buffer in self.net.buffers():
-                if buffer.is_floating_point():
-                    buffer.copy_(self._summed(buffer) / self.plan.ranks)
+            for buffer in self._figures():
+                buffer.copy_(self._summed(buffer) / self.plan.ranks)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count the errors of best-path readings."""

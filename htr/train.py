@@ -6,7 +6,7 @@
     4. export the best weights as a bundle
 
 Everything follows from (dataset, config, base): a run that is killed and started again with the same work folder
-goes on at the last finished epoch and ends as one left alone.
+goes on at the last finished epoch, or after a SIGTERM at the very step, and ends as one left alone.
 """
 
 import hashlib
@@ -99,6 +99,7 @@ def train(
     Raises:
         DataError: a split has no usable line.
         OutputError: there is something at ``out``, or it cannot be written.
+        PreemptedError: SIGTERM came while it learnt; the same call goes on.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: already there; remove it or choose another folder")

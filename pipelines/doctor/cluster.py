@@ -20,7 +20,7 @@ OPTIONAL = {
     "httproutes.gateway.networking.k8s.io": "install the Gateway API to send a share of the traffic to a canary",
 }
 KSERVE_CONFIG = ("kserve", "inferenceservice-config")
-_RIGHTS = "let the service account read {}, or look by hand: kubectl get {}"
+_RIGHTS = "let this account get {}, or look by hand: kubectl get {}"
 
 
 def check_cluster(found: Findings, site: Site, timeout_s: float) -> None:
@@ -68,9 +68,14 @@ class _Look:
             status = int(getattr(error, "status", 0) or 0)
             if status == 404 and missing is not None:
                 return missing
-            what = path.rstrip("/").rpartition("/")[2]
+            kind, _, named = path.removeprefix("/api/v1/").rpartition("/")
+            kind = kind.rpartition("/")[2] or named
             if status in (401, 403):
-                self.found.warn(name, f"HTTP {status}: this account may not look", _RIGHTS.format(what, what))
+                self.found.warn(
+                    name,
+                    f"HTTP {status}: this account may not look",
+                    _RIGHTS.format(kind, f"{kind} {named}" if kind != named else kind),
+                )
             else:
                 self.found.fail(name, f"HTTP {status} at {path}", do)
             return None
@@ -83,11 +88,11 @@ class _Look:
 
 
 def _connect(found: Findings) -> Any:
-    if not os.environ.get("KUBERNETES_SERVICE_HOST"):
-        files = os.environ.get("KUBECONFIG", str(Path.home() / ".kube" / "config"))
-        if not any(Path(file).is_file() for file in files.split(os.pathsep) if file):
-            found.skip("kubernetes", "no kubeconfig here: no cluster was looked at")
-            return None
+    files = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+    if not in_pod and not any(Path(file).is_file() for file in files.split(os.pathsep) if file):
+        found.skip("kubernetes", "no kubeconfig here: no cluster was looked at")
+        return None
     try:
         from kubernetes import client, config
     except ImportError:
@@ -95,10 +100,10 @@ def _connect(found: Findings) -> Any:
         return None
     settings, account = client.Configuration(), False
     with found.looking("kubernetes: account", "correct the kubeconfig, or mount the service account's token"):
-        if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        if in_pod:
             config.load_incluster_config(client_configuration=settings)
         else:
-            config.load_kube_config(client_configuration=settings)
+            config.load_kube_config(config_file=files, client_configuration=settings)
         settings.retries, account = False, True
     return client.ApiClient(settings) if account else None
 
@@ -195,7 +200,7 @@ def _check_namespace(look: _Look, site: Site) -> None:
             elif lacking:
                 look.found.fail(name, f"lacks {', '.join(lacking)}", do)
             else:
-                look.found.ok(name, f"there, {len(keys)} keys")
+                look.found.ok(name, f"there, with {', '.join(keys)}")
     others = {f"serviceaccounts/{site.service_account}": site.service_account} if site.service_account else {}
     others |= {f"secrets/{named}": named for named in site.pull_secrets}
     for path, named in others.items():

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from htr.bundle import WEIGHTS, Bundle, amend_bundle
 from htr.ctc import best_path
-from htr.errors import DivergedError
+from htr.errors import DivergedError, PreemptedError
 from htr.export import load_net
 from htr.image import decode, line_tensor
 from htr.lines import LinesDataset, LinesWriter
@@ -127,6 +127,25 @@ def test_a_killed_run_on_two_devices_ends_as_one_left_alone(
     resumed = train(dataset, tmp_path / "b", CONFIG, work=tmp_path / "w")
     assert resumed is not None
     assert resumed.resumed_at_epoch == 2
+    assert repr(resumed.validation_cer) == (alone / "cer").read_text()
+    left, right = last_checkpoint(tmp_path / "w"), last_checkpoint(alone / "work")
+    for name, value in left.items():
+        torch.testing.assert_close(value, right[name], atol=1e-6, rtol=0, msg=name)
+
+
+def test_two_devices_told_to_stop_agree_on_a_step_and_end_as_if_left_alone(
+    dataset: LinesDataset, alone: Path, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.stage == "training" and progress.epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)  # to the process that spawned them
+
+    with pytest.raises(PreemptedError, match="told to stop in epoch"):
+        train(dataset, tmp_path / "b", CONFIG, work=tmp_path / "w", on_progress=stop)
+    assert not (tmp_path / "b").exists()
+    resumed = train(dataset, tmp_path / "b", CONFIG, work=tmp_path / "w")
+    assert resumed is not None
+    assert resumed.resumed_at_epoch >= 1
     assert repr(resumed.validation_cer) == (alone / "cer").read_text()
     left, right = last_checkpoint(tmp_path / "w"), last_checkpoint(alone / "work")
     for name, value in left.items():

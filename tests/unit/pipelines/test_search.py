@@ -21,7 +21,7 @@ def test_the_search_compiles_to_a_loop_over_the_planned_trials_that_is_collected
     assert loop["iteratorPolicy"] == {"parallelismLimit": 4}
     assert tasks["collect"]["dependentTasks"] == [name, "plan"]
     assert tasks["collect"]["inputs"]["parameters"]["results"]["taskOutputParameter"]["producerTask"] == name
-    here = pipeline_named("search").pipeline_spec.root.output_definitions  # KFP lets nothing out of an exit handler
+    here = pipeline_named("search").pipeline_spec.root.output_definitions  # not out of an exit handler
     assert set(here.artifacts) == {"best", "table", "page"}
 
 
