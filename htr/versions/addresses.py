@@ -62,7 +62,7 @@ def store_uri(address: str | Path = "") -> str:
         raise SettingsError("the store's address is no address; give s3://BUCKET/PREFIX or file:///DIR") from None
     if "@" in parts.netloc:
         raise SettingsError(
-            f"a {parts.scheme}:// address of a store must not hold a user or secret; "
+            "the address of a store must not hold a user or secret; "
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile file"
         )
     if parts.query or parts.fragment:
