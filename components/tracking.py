@@ -109,13 +109,20 @@ def _set_experiment() -> str:
     return experiment_id
 
 
-def log_dataset(dataset: LinesDataset, context: str) -> None:
-    """Log a lines dataset as the run's input: its rows without images, and its digest."""
+def log_dataset(dataset: LinesDataset, context: str, uri: str = "") -> None:
+    """Log a lines dataset as the run's input: its rows without images, its digest, and where it is.
+
+    Args:
+        dataset: the lines.
+        context: what they are used for.
+        uri: address of this version in a store, which stays; "" takes the folder, which may not.
+    """
     frame = dataset.columns(["id", "text", "writer", "source", "language", "split"]).to_pandas()
     digest = dataset.digest.removeprefix("sha256:")[:36]  # MLflow's limit
-    source = dataset.path.resolve().as_uri()
+    source = uri or dataset.path.resolve().as_uri()
     mlflow.log_input(from_pandas(frame, source=source, name="lines", digest=digest), context=context)
     mlflow.set_tag("dataset_digest", dataset.digest)
+    mlflow.set_tag("dataset_uri", source)
 
 
 def log_params(values: Mapping[str, Any]) -> None:

@@ -66,7 +66,7 @@ def training(
     """Train on lines and corrections, and promote what reads better.
 
     Args:
-        lines: lines dataset: a folder that every step can reach.
+        lines: lines dataset: a folder that every step can reach, or the address of a version in a store.
         corrections: lines dataset of corrected lines; "" for none.
         model_name: registered model in MLflow.
         tracking_uri: MLflow's address; "" takes MLFLOW_TRACKING_URI from the step's environment.

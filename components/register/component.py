@@ -30,6 +30,7 @@ def register(
             run_id=run_id,
             model_name=model_name,
             tracking_uri=tracking_uri,
+            dataset_uri=dataset.metadata.get("version_uri", ""),
             files={
                 "report.json": Path(report.path),
                 "report.html": Path(page.path),

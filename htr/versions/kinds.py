@@ -6,7 +6,7 @@ from pathlib import Path
 
 from htr.bundle import MANIFEST, Bundle
 from htr.errors import AlteredError, DataError, QuillflowError
-from htr.lines import LinesDataset, file_sha256
+from htr.lines import DatasetInfo, LinesDataset, file_sha256
 from htr.versions.addresses import plain_digest
 from htr.versions.records import Lineage, StoredFile, check_path
 
@@ -54,17 +54,22 @@ def _lines(folder: Path) -> Content:
     dataset = LinesDataset.open(folder)
     shards = {_inside(folder, shard["file"]): shard["sha256"] for shard in dataset.info.shards}
     dataset.verify()
-    told = dataset.info.lineage
-    policy = told.get("policy") or {}
     optional = [name for name in ("quarantine.csv",) if (folder / name).is_file()]
     return Content(
         digest=plain_digest(dataset.digest),
         files=_described(folder, shards | dict.fromkeys([*optional, "dataset.json"], "")),
-        lineage=Lineage(
-            parent=_digits(str(told.get("parent", ""))),
-            policy=f"{policy.get('name', '')} {policy.get('digest', '')}".strip(),
-            importer=str(told.get("importer", "")),
-        ),
+        lineage=lineage_of(dataset.info),
+    )
+
+
+def lineage_of(info: DatasetInfo) -> Lineage:
+    """Return what a lines dataset itself says of where it came from."""
+    told = info.lineage
+    policy = told.get("policy") or {}
+    return Lineage(
+        parent=_digits(str(told.get("parent", ""))),
+        policy=f"{policy.get('name', '')} {policy.get('digest', '')}".strip(),
+        importer=str(told.get("importer", "")),
     )
 
 
