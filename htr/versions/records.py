@@ -210,8 +210,8 @@ def _opened(data: bytes, where: str) -> dict[str, Any]:
         intact = check == _check(raw)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise AlteredError(f"{where}: altered since it was written ({type(error).__name__})") from error
-    if not intact:
-        raise AlteredError(f"{where}: altered since it was written (its check differs)")
     if version != FORMAT_VERSION:
         raise DataError(f"{where}: format version {version}, this program reads {FORMAT_VERSION}; use its release")
+    if not intact:
+        raise AlteredError(f"{where}: altered since it was written (its check differs)")
     return dict(raw)

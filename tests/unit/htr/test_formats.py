@@ -29,6 +29,7 @@ import htr.page_json
 import htr.prediction_log
 import htr.profile
 import htr.report
+import htr.versions.records
 import monitoring.decisions
 import monitoring.sequence
 import monitoring.verdict
@@ -52,6 +53,9 @@ from htr.page_reading import LineReading, PageReading, Word
 from htr.prediction_log import log_row, read_log
 from htr.profile import EMBEDDING_SIZE, FEATURES, REFERENCE_SCHEMA, Profile
 from htr.report import build_report, read_report
+from htr.versions import VersionStore
+from htr.versions.folder import FolderObjects
+from htr.versions.records import Index, Manifest
 from monitoring.columns import read_reference
 from monitoring.decisions import Decision, DecisionLog
 from monitoring.error_rate import EstimatedError, MeasuredError
@@ -283,6 +287,16 @@ def write_decisions(path: Path) -> None:
         DecisionLog(path).append(decision)
 
 
+def write_store(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_lines(Path(folder) / "lines")
+        store = VersionStore(FolderObjects((Path(folder) / "store").as_uri()), now=lambda: NOON)
+        version = store.publish("lines", "letters", Path(folder) / "lines")
+        path.mkdir()
+        shutil.copyfile(Path(folder) / "store" / "index.json", path / "index.json")
+        shutil.copyfile(Path(folder) / "store" / "lines" / version.digest / "version.json", path / "version.json")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """A format, and how to write and read what its golden file holds."""
@@ -350,6 +364,20 @@ FORMATS = {
         write_audit,
         lambda path: read_audit(path / "audit.jsonl"),
         "audit.jsonl",
+    ),
+    "index of versions": _format(
+        "versions",
+        htr.versions.records.FORMAT_VERSION,
+        write_store,
+        lambda path: Index.from_bytes((path / "index.json").read_bytes(), "index.json"),
+        "index.json",
+    ),
+    "manifest of a version": _format(
+        "versions",
+        htr.versions.records.FORMAT_VERSION,
+        write_store,
+        lambda path: Manifest.from_bytes((path / "version.json").read_bytes(), "version.json"),
+        "version.json",
     ),
     "corrections": _format(
         "corrections",
@@ -439,6 +467,16 @@ def test_a_reader_refuses_another_version_and_names_it(name: str, tmp_path: Path
 
 def test_the_golden_audit_reads_as_it_was_written() -> None:
     assert read_audit(FORMATS["audit"].golden / "audit.jsonl") == AUDIT
+
+
+def test_the_golden_index_and_manifest_read_as_they_were_written() -> None:
+    digest = "2296cacbf8c40d0501bc37739ab2f4991acf66627552f4f2ecf9c4f0cda51f29"
+    (entry,) = FORMATS["index of versions"].read(FORMATS["index of versions"].golden).publications
+    assert (entry.kind, entry.name, entry.digest, entry.created) == ("lines", "letters", digest, NOON.isoformat())
+    manifest = FORMATS["manifest of a version"].read(FORMATS["manifest of a version"].golden)
+    assert (manifest.kind, manifest.digest, manifest.created) == ("lines", digest, NOON.isoformat())
+    assert [file.path for file in manifest.files] == ["lines/00000.parquet", "quarantine.csv", "dataset.json"]
+    assert entry.lineage == manifest.lineage
 
 
 def test_the_golden_lines_read_as_they_were_written() -> None:
