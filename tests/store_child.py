@@ -3,8 +3,8 @@
     python -m tests.store_child publish STORE FOLDER [REQUEST DELAY_MS]
     python -m tests.store_child fetch STORE FOLDER BYTES
 
-Publishing, SIGKILL comes so long after a request has begun, or before it where the delay is negative; fetching, when
-so many bytes have come. Prints the requests and how many bytes they took, if it lives.
+Publishing, SIGKILL comes so long after a request has begun, or before it where the delay is negative; fetching,
+when so many bytes have come. Prints the requests and how many bytes they took, if it lives.
 """
 
 import json
