@@ -36,6 +36,7 @@ _EXTRAS = {
     "cv2": "pages",
     "pypdfium2": "pages",
     "minio": "store",
+    "urllib3": "store",
 }
 """Packages that the light install lacks -> the extra that brings them; all others come with ``train``."""
 
