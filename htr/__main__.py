@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get(error.name or "", "train")
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "train")
         print(
             f"error: this command needs the package {error.name!r}: pip install 'quillflow[{extra}]'",
             file=sys.stderr,

@@ -75,7 +75,9 @@ class Connection:
             return f"says that this machine's clock is wrong ({code}); set it"
         if code in _REGION:
             return f"the bucket is in another region than {self._settings.region} ({code}); set AWS_REGION"
-        return f"refuses to {wanted} ({code}{': ' + error.message if error.message else ''})"
+        # A server may say what it likes, over many lines, and repeat what it was sent.
+        message = " ".join((error.message or "").split())[:200].replace(self._settings.access_key, "...")
+        return f"refuses to {wanted} ({code}{': ' + message if message else ''})"
 
 
 def _client(settings: S3Settings) -> Minio:

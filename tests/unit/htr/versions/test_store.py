@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -234,4 +235,23 @@ def test_lines_are_read_where_they_lie(
         assert list(opened.lines("train")) == list(lines.lines("train"))
         assert opened.columns(["id", "text"]).equals(lines.columns(["id", "text"]))
         assert opened.texts() == lines.texts()
+        assert [batch.num_rows for batch in opened.batches(["id"], rows=2)] == [2, 2, 1]
     assert open_lines(lines.path).path == lines.path
+
+
+def test_two_who_fetch_into_one_folder_both_find_it_there(store: VersionStore, tmp_path: Path) -> None:
+    version = store.publish("bundle", "ours", write_a_bundle(tmp_path / "bundle", weights=bytes(5_000_000)).path)
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(store.fetch, "bundle", version.digest, tmp_path / "copy") for _ in range(4)]
+        assert [one.result() for one in done] == [tmp_path / "copy"] * 4
+    assert content(tmp_path / "copy") == content(tmp_path / "bundle")
+    assert not list(tmp_path.glob(".copy*"))
+
+
+def test_a_name_that_two_publish_at_once_stands_for_the_last_of_them(store: VersionStore, tmp_path: Path) -> None:
+    folders = [write_a_bundle(tmp_path / str(n), weights=bytes([n])).path for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda folder: store.publish("bundle", "ours", folder), folders))
+    history = [entry.digest for entry in store.history("bundle", "ours")]
+    assert len(set(history)) == len(history) == 4
+    assert store.names("bundle") == {"ours": history[-1]}
