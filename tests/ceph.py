@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
+PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin", "setpriv")
 MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
 """Programs that are not installed: tests that need a gateway skip and name them."""
 
@@ -214,7 +214,9 @@ def _wait_for(port: int, child: "subprocess.Popen[bytes]", folder: Path, timeout
 
 def _start(folder: Path, program: str, *arguments: Any) -> "subprocess.Popen[bytes]":
     with (folder / f"{program}.out").open("wb") as out:
-        return subprocess.Popen([program, *map(str, arguments)], stdout=out, stderr=out, env=_environment())
+        # It dies with us, however we die.
+        command = ["setpriv", "--pdeathsig", "KILL", program, *map(str, arguments)]
+        return subprocess.Popen(command, stdout=out, stderr=out, env=_environment())
 
 
 def _run(program: str, *arguments: Any, given: str = "") -> str:

@@ -8,7 +8,7 @@ from htr.bundle import MANIFEST, Bundle
 from htr.errors import AlteredError, DataError, QuillflowError
 from htr.lines import DatasetInfo, LinesDataset, file_sha256
 from htr.versions.addresses import plain_digest
-from htr.versions.records import Lineage, StoredFile, check_path
+from htr.versions.records import MAX_TOLD, Lineage, StoredFile, check_path
 
 SIGNATURE = "model.sig"
 """Signature over a bundle: travels with it, and is not covered by its digest."""
@@ -45,7 +45,8 @@ def check_content(kind: str, folder: Path, digest: str) -> None:
     try:
         found = read_content(kind, folder).digest
     except QuillflowError as error:
-        raise AlteredError(f"{kind} {digest}: what the store holds is not what was published ({error})") from error
+        # Altered, or written by a later release: the reason says which.
+        raise AlteredError(f"{kind} {digest}: came as published, but cannot be used ({error})") from error
     if found != digest:
         raise AlteredError(f"{kind} {digest}: the store holds {found} under this digest; publish it again")
 
@@ -67,10 +68,15 @@ def lineage_of(info: DatasetInfo) -> Lineage:
     told = info.lineage
     policy = told.get("policy") or {}
     return Lineage(
-        parent=_digits(str(told.get("parent", ""))),
-        policy=f"{policy.get('name', '')} {policy.get('digest', '')}".strip(),
-        importer=str(told.get("importer", "")),
+        parent=_digits(_line(told.get("parent", ""))),
+        policy=_line(f"{policy.get('name', '')} {policy.get('digest', '')}"),
+        importer=_line(told.get("importer", "")),
     )
+
+
+def _line(told: object) -> str:
+    """Return what anybody may have written into a dataset as one line that a lineage takes."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(told)).split())[:MAX_TOLD]
 
 
 def _bundle(folder: Path) -> Content:
@@ -84,9 +90,9 @@ def _bundle(folder: Path) -> Content:
             | dict.fromkeys([*optional, MANIFEST], ""),
         ),
         lineage=Lineage(
-            parent=_digits(bundle.base_digest),
-            commit=bundle.git_commit,
-            dataset=_digits(bundle.dataset_digest),
+            parent=_digits(_line(bundle.base_digest)),
+            commit=_line(bundle.git_commit),
+            dataset=_digits(_line(bundle.dataset_digest)),
         ),
     )
 

@@ -64,6 +64,7 @@ def test_the_same_lines_in_another_order_are_said_to_be(
     [
         (["publish", "{folder}/nothing", "--name", "a"], "neither a lines dataset"),
         (["publish", "{folder}/bundle", "--name", "a b"], "is no name for versions"),
+        (["publish", "{folder}/bundle", "--name", "a", "--commit", "b\nc"], "must be one line of at most 1000"),
         (
             ["publish", "{folder}/bundle", "--name", "a", "--store", "s3://me:hush@team/a"],
             "must not hold a user or secret",
