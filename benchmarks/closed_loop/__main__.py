@@ -23,12 +23,14 @@ from typing import Any
 from benchmarks.closed_loop.figure import draw
 from benchmarks.closed_loop.story import Settings, Story
 from htr.errors import DataError, QuillflowError
-from htr.lines import LinesDataset
-from pipelines.children import stop_on_signals
+from htr.lines import LinesDataset, LinesWriter
+from pipelines.children import run_told, stop_on_signals
 from pipelines.commit import git_commit
 from pipelines.summary import Screen
 
 SHARED = Path("../shared/data")
+LEFT_OUT = "names"
+"""Source of the shared lot whose labels leave out what is printed on its forms."""
 FACTS, FIGURE = "closed-loop.json", "closed-loop.png"
 NEW_HAND_FALL = 0.30
 """Least relative fall of the CER on lines of the new hand that nobody corrected."""
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         story = Story(root=args.root.resolve(), settings=settings, git_commit=git_commit(), screen=screen)
         began = time.monotonic()
-        facts = story.tell(LinesDataset.open(_lines(args.lines)))
+        facts = story.tell(LinesDataset.open(_lines(args.lines, args.root, screen)))
         facts |= {"seconds": round(time.monotonic() - began), "bars": bars(facts)}
         (args.root / FACTS).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if facts["promoted"]:
@@ -114,13 +116,26 @@ def bars(facts: Mapping[str, Any]) -> list[tuple[str, bool]]:
     return found
 
 
-def _lines(given: Path | None) -> Path:
+def _lines(given: Path | None, root: Path, screen: Screen) -> Path:
+    """Return the lines dataset that is meant; without one the shared lot, if it lies beside the project."""
     if given is not None:
         return given
-    raise DataError(
-        "give a lines dataset with several sources: make drift-demo LINES=my-lines ARGS='--hand SOURCE'; "
-        "docs/your-own-lines.md says how to import one"
-    )
+    manifest = SHARED / "manifest.csv"
+    if not manifest.is_file():
+        raise DataError(
+            "give a lines dataset with several sources: make drift-demo LINES=my-lines ARGS='--hand SOURCE'; "
+            "docs/your-own-lines.md says how to import one"
+        )
+    whole, lines = root / "whole-lot", root / "lot"
+    if not whole.is_dir():
+        screen.step(f"Importing {manifest}")
+        run_told(["htr", "import", "manifest", manifest.resolve(), "--out", whole.resolve()], screen.note)
+    if not lines.is_dir():
+        with LinesWriter(lines) as writer:
+            for line in LinesDataset.open(whole).lines():
+                if line.source != LEFT_OUT:
+                    writer.add(line)
+    return lines
 
 
 def _parser() -> argparse.ArgumentParser:

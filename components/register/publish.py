@@ -20,6 +20,7 @@ def publish(
     model_name: str,
     tracking_uri: str,
     files: Mapping[str, Path],
+    asked_by: str = "",
 ) -> str:
     """Register a bundle, with reports on its run and what it is in its tags.
 
@@ -30,6 +31,7 @@ def publish(
         model_name: registered model.
         tracking_uri: MLflow's; "" takes the environment's.
         files: artifact name -> file; ``decision.json`` must be among them.
+        asked_by: what the run was begun for, so that whoever began it knows its version again; "" for nothing.
 
     Returns:
         The version. A run registers one version only: asked again, it gives that one back.
@@ -49,6 +51,7 @@ def publish(
         "decision": "promote" if decision["promote"] else "keep",
         "rule": decision["rule"],
         "reason": decision["reason"],
+        **({"asked_by": asked_by} if asked_by else {}),
         **{name: f"{value:.4f}" for name, value in bundle.metrics.items()},
     }
     with (
