@@ -10,7 +10,7 @@ from htr.corrections import SAMPLE
 from htr.error_model import TRANSFORMS, ErrorModel
 from htr.errors import DataError
 from htr.importers.corrections import last_words
-from htr.metrics import bootstrap_ratio, count_errors
+from htr.metrics import ErrorCounts, bootstrap_ratio, count_errors
 from monitoring.columns import take_columns
 
 HARMLESS_RISE = 0.1
@@ -91,11 +91,30 @@ def _why_not(model: ErrorModel, interval: tuple[float, float], outside: float) -
     return ""
 
 
-def measure_error(folder: Path, bundle_digest: str | None) -> MeasuredError | None:
-    """Measure the error rate on a store of corrections; None where it holds no sample of this model's lines.
+def sampled_errors(folder: Path) -> dict[str, list[ErrorCounts]]:
+    """Return the errors of each model's readings on lines that were drawn and corrected, the oldest first.
 
     Lines that a person looked at because of what was read there are left out: they are wrong more often than
     most (docs/decisions/0013).
+
+    Args:
+        folder: of the store of corrections.
+
+    Returns:
+        By bundle digest; a model without such lines is not there.
+
+    Raises:
+        DataError: the store is damaged or of another version.
+    """
+    found: dict[str, list[ErrorCounts]] = {}
+    for last, first in last_words(CorrectionStore(folder).read()[0]):
+        if first.chosen_by == SAMPLE:
+            found.setdefault(last.bundle_digest, []).append(count_errors(last.new_text, last.old_text))
+    return found
+
+
+def measure_error(folder: Path, bundle_digest: str | None) -> MeasuredError | None:
+    """Measure the error rate on a store of corrections; None where it holds no sample of this model's lines.
 
     Args:
         folder: of the store.
@@ -106,12 +125,9 @@ def measure_error(folder: Path, bundle_digest: str | None) -> MeasuredError | No
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no store of corrections; give the folder that the server got as --corrections")
-    stored, _ = CorrectionStore(folder).read()
-    errors = [
-        count_errors(last.new_text, last.old_text)
-        for last, first in last_words(stored)
-        if first.chosen_by == SAMPLE and bundle_digest in (None, last.bundle_digest)
-    ]
+    sampled = sampled_errors(folder)
+    wanted = sampled if bundle_digest is None else [bundle_digest]
+    errors = [one for digest in wanted for one in sampled.get(digest, ())]
     if not errors:
         return None
     edits, characters = [one.edits for one in errors], [one.characters for one in errors]

@@ -51,7 +51,7 @@ def draw(facts: Mapping[str, Any], file: Path) -> None:
     axis.set_ylim(0, top)
     axis.set_xlabel("lines served, one after another")
     axis.set_ylabel("character error rate, %")
-    axis.legend(frameon=False, loc="lower left", fontsize=9)
+    figure.legend(frameon=False, loc="outside upper center", ncols=3, fontsize=9)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     figure.savefig(file, dpi=130)
