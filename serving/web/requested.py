@@ -103,11 +103,10 @@ class Requested:
         if missing:
             # Which of them may judge a model is known before it is asked what was corrected.
             images = find_images(self.log, missing)
-            lines = {place: _seen(one) for place, one in images.items()}
-            asked = {key_of(line): missing[place].why for place, line in lines.items() if line}
+            lines = [(line, one.why) for place, one in missing.items() if (line := _seen(images.get(place)))]
+            asked = {key_of(line): why for line, why in lines}
             corrected = corrected_lines(self.client, lambda key: asked.get(key) == "control")
-            shown = [(line, missing[place].why) for place, line in lines.items() if line]
-            self.queue.ask((line, why) for line, why in shown if key_of(line) not in corrected)
+            self.queue.ask((line, why) for line, why in lines if key_of(line) not in corrected)
             self._found |= set(images)
         self._tries = TRIES if len(self._found) == len(request.lines) else self._tries + 1
         self.state = self._told(request)
@@ -132,8 +131,10 @@ def line_read(logged: LoggedImage) -> LineRead:
     )
 
 
-def _seen(logged: LoggedImage) -> SeenLine | None:
-    """Return a line as the page shows it; None where its picture cannot be opened here."""
+def _seen(logged: LoggedImage | None) -> SeenLine | None:
+    """Return a line as the page shows it; None where there is no picture that can be opened here."""
+    if logged is None:
+        return None
     try:
         (line,) = line_sheet(line_read(logged), picture_of(logged.image), page="").lines
     except (ImageError, DataError) as error:
