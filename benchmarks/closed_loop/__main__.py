@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.closed_loop.figure import draw
-from benchmarks.closed_loop.story import Settings, Story
+from benchmarks.closed_loop.settings import Settings
+from benchmarks.closed_loop.story import Story
 from htr.errors import DataError, QuillflowError
 from htr.lines import LinesDataset, LinesWriter
 from pipelines.children import run_told, stop_on_signals
@@ -148,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         "--budget", type=int, default=60_000, help="lines shown in the first training (%(default)s)"
     )
     parser.add_argument("--settings", type=json.loads, default={}, help="more training settings of it, JSON")
-    parser.add_argument("--retrain-budget", type=int, default=12_000, help="and in the second (%(default)s)")
+    parser.add_argument("--retrain-budget", type=int, default=10_000, help="and in the second (%(default)s)")
     parser.add_argument("--retrain-settings", type=json.loads, default={}, help="more of its settings, JSON")
     parser.add_argument("--corrections", type=int, default=128, help="lines that are corrected (%(default)s)")
     parser.add_argument("--margin", type=float, default=0.02, help="the gate's, on old hands (%(default)s)")

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.closed_loop.settings import Settings
 from htr.errors import DataError, ServiceError
 from htr.image_log import find_images
 from htr.labelling import LabellingRequest
@@ -122,6 +123,48 @@ class GovernorProcess:
                 raise ServiceError(f"waited in vain for {what}; it knows {known}, see {self._log}")
             time.sleep(0.5)
         return known
+
+
+def governor_options(
+    story: Path, lines: Path, settings: Settings, *, tracking_uri: str, git_commit: str
+) -> list[str | Path]:
+    """Write the policy, and return the options that the governor of a telling is started with.
+
+    Args:
+        story: folder of the telling.
+        lines: what every training gets beside the corrections.
+        settings: of the telling.
+        tracking_uri: MLflow's.
+        git_commit: noted in the model.
+    """
+    policy = story / "policy.toml"
+    policy.write_text(f"version = 1\nmin_lines = {settings.corrections}\n", encoding="utf-8")
+    training = {
+        **settings.retrain_settings,
+        "max_lines": settings.retrain_budget,
+        "seed": settings.seed,
+    }
+    given = {
+        "lines": lines.resolve(),
+        "tracking_uri": tracking_uri,
+        "settings": json.dumps(training),
+        "margin": settings.margin,
+        "held_back": settings.held_back,
+        "git_commit": git_commit,
+    }
+    options: list[str | Path] = [
+        "--policy",
+        policy,
+        "--local-root",
+        story / "retrain",
+        "--tracking-uri",
+        tracking_uri,
+    ]
+    options += ["--corrections-store", story / "corrections", "--log", story / "prediction-log"]
+    options += ["--verdict", story / "check" / "drift.json", "--every-s", "1", "--registry-every-s", "2"]
+    for name, value in given.items():
+        options += ["-p", f"{name}={value}"]
+    return options
 
 
 def correct(

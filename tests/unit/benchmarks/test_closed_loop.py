@@ -12,7 +12,9 @@ import pytest
 from benchmarks.closed_loop.__main__ import bars, main
 from benchmarks.closed_loop.figure import draw
 from benchmarks.closed_loop.parties import AUTHOR, correct
-from benchmarks.closed_loop.story import NEW, OLD, Settings, Window
+from benchmarks.closed_loop.settings import Settings
+from benchmarks.closed_loop.story import NEW, OLD
+from benchmarks.closed_loop.windows import Window
 from htr.errors import DataError
 from htr.image_log import FOLDER, SCHEMA, digest_of
 from htr.labelling import LabellingRequest, RequestedLine
