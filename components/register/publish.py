@@ -24,6 +24,7 @@ def publish(
     tracking_uri: str,
     dataset_uri: str = "",
     files: Mapping[str, Path],
+    asked_by: str = "",
 ) -> str:
     """Register a bundle, with reports on its run and what it is in its tags.
 
@@ -35,6 +36,7 @@ def publish(
         tracking_uri: MLflow's; "" takes the environment's.
         dataset_uri: address of the dataset's version in a store; "" where it is in none.
         files: artifact name -> file; ``decision.json`` must be among them.
+        asked_by: what the run was begun for, so that whoever began it knows its version again; "" for nothing.
 
     Returns:
         The version. A run registers one version only: asked again, it gives that one back.
@@ -54,6 +56,7 @@ def publish(
         "decision": "promote" if decision["promote"] else "keep",
         "rule": decision["rule"],
         "reason": decision["reason"],
+        **({"asked_by": asked_by} if asked_by else {}),
         **{name: f"{value:.4f}" for name, value in bundle.metrics.items()},
         **_addresses(bundle_path, model_name, run_id, dataset_uri),
     }

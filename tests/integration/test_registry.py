@@ -75,6 +75,7 @@ class Registered:
             model_name="quillflow",
             tracking_uri=self.uri,
             files=self.files,
+            asked_by="training-1",
         )
 
 
@@ -108,6 +109,7 @@ def test_a_published_version_says_in_its_tags_what_it_is(registered: Registered)
         "bundle_digest": registered.bundle.digest,
         "dataset_digest": registered.bundle.dataset_digest,
         "git_commit": "abc1234",
+        "asked_by": "training-1",
         "decision": "promote",
         "rule": "first",
         "reason": "no champion yet",

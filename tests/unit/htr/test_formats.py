@@ -24,6 +24,7 @@ import htr.bundle
 import htr.corrections
 import htr.error_model
 import htr.image_log
+import htr.labelling
 import htr.lines
 import htr.page_json
 import htr.prediction_log
@@ -45,6 +46,7 @@ from htr.errors import QuillflowError
 from htr.evaluate import Evaluation, ReadLine, profile_table
 from htr.image import Geometry
 from htr.image_log import LoggedImage, digest_of, read_images
+from htr.labelling import LabellingRequest, RequestedLine, read_request, write_request
 from htr.lines import Line, LinesDataset, LinesWriter
 from htr.metrics import count_errors
 from htr.page_geometry import PageLine
@@ -240,6 +242,18 @@ A_VERDICT = Verdict(
 )  # fmt: skip
 
 
+A_REQUEST = LabellingRequest(
+    record=7,
+    champion="sha256:b",
+    reason="HandwritingDrift",
+    wanted=4,
+    lines=(
+        RequestedLine(request_id="r1", position=2, why="uncertain", chosen_by="reading"),
+        RequestedLine(request_id="r2", position=0, why="control", chosen_by="sample"),
+    ),
+)
+
+
 def write_windows(path: Path) -> None:
     path.mkdir()
     history = History(path / "windows.jsonl")
@@ -340,6 +354,13 @@ FORMATS = {
         write_a_verdict,
         lambda path: read_verdict(path / VERDICT),
         VERDICT,
+    ),
+    "labelling request": _format(
+        "labelling",
+        htr.labelling.FORMAT_VERSION,
+        lambda path: write_request(path, A_REQUEST),
+        lambda path: read_request(path, A_REQUEST.record),
+        "labelling/7.json",
     ),
     "windows": _format(
         "windows",
@@ -529,6 +550,16 @@ def test_a_prediction_log_of_the_first_version_is_refused_with_what_to_do() -> N
 def test_a_verdict_of_the_first_version_is_still_read() -> None:
     verdict = read_verdict(GOLDEN / "drift-1" / VERDICT)
     assert (verdict["state"], [one["name"] for one in verdict["features"]]) == ("drift", ["slant"])
+
+
+def test_a_verdict_of_the_second_version_is_still_read() -> None:
+    verdict = read_verdict(GOLDEN / "drift-2" / VERDICT)
+    assert "cannot_tell" not in verdict["estimated"]
+    assert verdict["estimated"]["cer"] == A_VERDICT.estimated.cer  # type: ignore[union-attr]
+
+
+def test_the_golden_labelling_request_reads_as_it_was_written() -> None:
+    assert FORMATS["labelling request"].read(FORMATS["labelling request"].golden) == A_REQUEST
 
 
 def test_the_golden_windows_read_as_they_were_written() -> None:
