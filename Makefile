@@ -27,7 +27,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift bench compile submit schedule doctor wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift drift-demo bench compile submit schedule doctor wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -83,6 +83,9 @@ doctor: setup ## Check everything that the pipeline depends on, from here, and s
 
 drift: setup ## Check the newest run's prediction log for drift once more
 	@$(BIN)/python -m monitoring check --bundle "$(RUNS)/latest/champion" --log "$(RUNS)/latest/prediction-log" --out "$(RUNS)/latest/drift-now"
+
+drift-demo: setup ## The closed loop on real handwriting: a hand arrives, is noticed, learnt once, read better; LINES=<lines dataset>
+	@$(BIN)/python -m benchmarks.closed_loop $(if $(LINES),"$(LINES)") $(ARGS)
 
 bench: setup ## Peers and ours on the same lines, split and time: make bench LINES=<lines dataset> MINUTES=18
 	@$(BIN)/python -m benchmarks.peers --minutes $(MINUTES) $(if $(LINES),--lines "$(LINES)") $(ARGS)

@@ -2,6 +2,7 @@
 
     QuillflowError            what was wrong, where, and what to do: fit to be shown to a user as it is
     |-- DataError             a table, dataset or transcription cannot be used as it stands
+    |   |-- AlteredError      stored bytes are not those that their digest names
     |   |-- ConflictError     an id stands for something else already
     |   |-- DivergedError     a training came to numbers that are none
     |   |-- ImageError        one image cannot be read as a line or a page
@@ -11,6 +12,7 @@
     |-- PreemptedError        a training was told to stop, and goes on from its checkpoint when it is started again
     |-- OutputError           a result cannot be written where it was asked for
     |-- ServiceError          something we talk to (MLflow, KFP, the model server) is away or refuses
+    |   `-- StoreError        the store of versions is away, refuses, or is none
     `-- ShapeError            an array has other dimensions than the caller promised
 
 A command prints the message after ``error:`` and exits with 2, or with 143 where it was told to stop; a traceback
@@ -20,6 +22,7 @@ means a fault of ours.
 from typing import ClassVar
 
 __all__ = [
+    "AlteredError",
     "BundleError",
     "ConflictError",
     "DataError",
@@ -32,6 +35,7 @@ __all__ = [
     "ServiceError",
     "SettingsError",
     "ShapeError",
+    "StoreError",
 ]
 
 
@@ -41,6 +45,10 @@ class QuillflowError(Exception):
 
 class DataError(QuillflowError):
     """A table, dataset or transcription cannot be used as it stands."""
+
+
+class AlteredError(DataError):
+    """Stored bytes are not those that their digest names."""
 
 
 class ConflictError(DataError):
@@ -89,6 +97,10 @@ class PreemptedError(QuillflowError):
 
 class ServiceError(QuillflowError):
     """Something we talk to (MLflow, KFP, the model server) is away or refuses."""
+
+
+class StoreError(ServiceError):
+    """The store of versions is away, refuses, or is none."""
 
 
 class ShapeError(QuillflowError, ValueError):

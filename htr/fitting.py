@@ -26,8 +26,10 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from htr.errors import DivergedError, PreemptedError
 from htr.keeper import Keeper, OnProgress, quiet
 from htr.module import STOPPED, LineModule
-from htr.preemption import Preemption, passed_on
+from htr.preemption import Elsewhere, Preemption, passed_on
 
+LAST, BEST = "last.ckpt", "best.safetensors"
+"""Files that a training goes on from."""
 LAUNCHED = ("TORCHELASTIC_RUN_ID", "LOCAL_RANK")
 """Set where somebody else starts the processes: torchrun, or Kubeflow's trainer."""
 
@@ -107,14 +109,23 @@ class Fit:
         module: what to train.
         devices: on what.
         choice: which weights are kept.
+        elsewhere: place that keeps a copy of the checkpoint.
     """
 
-    def __init__(self, folder: Path, module: LineModule, devices: Devices, choice: Choice) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        module: LineModule,
+        devices: Devices,
+        choice: Choice,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.folder = folder
-        self.best_weights = folder / "best.safetensors"
+        self.best_weights = folder / BEST
         self._module = module
         self._devices = devices
         self._choice = choice
+        self._elsewhere = elsewhere
 
     def run(self, *, clip_norm: float, on_progress: OnProgress) -> Fitted | None:
         """Train to the end of the plan or until patience ends.
@@ -125,10 +136,13 @@ class Fit:
         Raises:
             DivergedError: the loss is no number any more.
             PreemptedError: SIGTERM came; the checkpoint is written.
+            StoreError: a checkpoint kept elsewhere cannot be had.
         """
         quiet()
         self.folder.mkdir(parents=True, exist_ok=True)
-        last = self.folder / "last.ckpt"
+        last = self.folder / LAST
+        if self._elsewhere is not None and not last.is_file():
+            self._elsewhere.bring(self.folder)
         resumed_at = _epochs_done(_checkpoint(last)) if last.is_file() else 0
         with self._telling(on_progress) as tell:
             trainer = pl.Trainer(
@@ -183,7 +197,7 @@ class Fit:
             callbacks.append(EarlyStopping("val_cer", patience=choice.patience, mode="min"))
         if choice.averaging:
             callbacks.append(WeightAveraging(avg_fn=_Decaying(choice.averaging)))
-        callbacks.append(Preemption(self.folder / "last.ckpt"))
+        callbacks.append(Preemption(self.folder / LAST, self._elsewhere))
         return callbacks
 
     @contextmanager

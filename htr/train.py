@@ -22,9 +22,10 @@ from safetensors.torch import load_file
 
 from htr.alphabet import Alphabet
 from htr.bundle import Bundle, write_bundle
+from htr.checkpoint_store import CheckpointStore
 from htr.errors import DataError, OutputError
 from htr.export import bundle_files, load_net
-from htr.fitting import Choice, Devices, Fit
+from htr.fitting import BEST, LAST, Choice, Devices, Fit
 from htr.image import Geometry
 from htr.lines import CORRECTIONS, LinesDataset
 from htr.model import LineNet
@@ -80,6 +81,7 @@ def train(
     work: Path,
     base: Bundle | None = None,
     git_commit: str = "",
+    checkpoints: str = "",
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> TrainResult | None:
     """Train on the ``train`` lines, choose by the ``val`` lines, write a bundle.
@@ -91,6 +93,8 @@ def train(
         work: folder for checkpoints; the same folder and arguments resume a killed run.
         base: start from these weights, geometry and alphabet.
         git_commit: noted in the bundle.
+        checkpoints: address of a store, ``s3://BUCKET/PREFIX`` or a folder, that keeps a copy of the checkpoint
+            and gives it back where the work folder has none; "" for none.
         on_progress: called often while decoding and training, and at every epoch's end.
 
     Returns:
@@ -149,7 +153,9 @@ def train(
     )
     keep_last = config.keep == "last" or (config.keep == "auto" and any(corrected))
     choice = Choice(keep_last=keep_last, patience=config.patience, averaging=config.averaging)
-    fit = Fit(work / _key(dataset, config, base), module, devices, choice)
+    key = _key(dataset, config, base)
+    elsewhere = CheckpointStore(address=checkpoints, key=key, names=(LAST, BEST)) if checkpoints else None
+    fit = Fit(work / key, module, devices, choice, elsewhere)
 
     def told(done: int, rate: float, epoch: int, metrics: dict[str, float]) -> None:
         total = plan.total_lines

@@ -37,7 +37,8 @@ def show(progress):
             sys.stdin.readline()
 
 try:
-    train(LinesDataset.open(sys.argv[1]), Path(sys.argv[2]), CONFIG, work=Path(sys.argv[3]), on_progress=show)
+    lines, out, work, store = LinesDataset.open(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    train(lines, out, CONFIG, work=work, checkpoints=store, on_progress=show)
 except PreemptedError as error:
     print(error)
     sys.exit(error.EXIT_STATUS)
@@ -77,7 +78,7 @@ def checkpoint(work: Path) -> dict[str, object]:
 def test_a_run_told_to_stop_within_an_epoch_goes_on_at_that_step(
     dataset: LinesDataset, alone: tuple[TrainResult, Path], tmp_path: Path
 ) -> None:
-    arguments = [str(dataset.path), str(tmp_path / "b"), str(tmp_path / "w")]
+    arguments = [str(dataset.path), str(tmp_path / "b"), str(tmp_path / "lost"), str(tmp_path / "store")]
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -96,16 +97,17 @@ def test_a_run_told_to_stop_within_an_epoch_goes_on_at_that_step(
     assert told.returncode == 143, end
     assert "told to stop in epoch 2 after 1 steps" in end
     assert not (tmp_path / "b").exists()
-    stopped = checkpoint(tmp_path / "w")
+    stopped = checkpoint(tmp_path / "lost")
     assert (stopped["epoch"], stopped["stopped"]["done"]) == (1, 1)  # type: ignore[index]
-    assert not list((tmp_path / "w").glob("*/*.partial"))
+    assert not list((tmp_path / "lost").glob("*/*.partial"))
 
     first: list[int] = []
     resumed = train(
         dataset,
         tmp_path / "b",
         CONFIG,
-        work=tmp_path / "w",
+        work=tmp_path / "w",  # another machine's: what it has comes from the store
+        checkpoints=str(tmp_path / "store"),
         on_progress=lambda p: first.append(p.done) if p.stage == "training" else None,
     )
     assert resumed is not None

@@ -244,11 +244,16 @@ def test_the_governor_and_a_store_in_a_folder(
     check_store(found, f"file://{tmp_path}/nowhere")
     assert states(found) == {"governor: clock": "ok", "governor: answers": "failed", "store: rights": "failed"}
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    check_store(found := Findings(where="here"), "s3://bucket/prefix")
+    assert states(found) == {"store: address": "failed"}
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
     check_store(found := Findings(where="here"), "s3://bucket/prefix")
     assert states(found) == {"store: answers": "failed"}
-    check_store(found := Findings(where="here"), "s3://key:secret@bucket")
+    check_store(found := Findings(where="here"), "s3://key:hidden@bucket")
     assert states(found) == {"store: address": "failed"}
-    assert "secret@" not in report_text(found)
+    assert "hidden" not in report_text(found)
 
 
 def test_kfp_is_asked_as_submit_asks_it(tmp_path: Path) -> None:
