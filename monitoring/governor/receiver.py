@@ -227,11 +227,11 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _is_misnamed(self) -> bool:
-        """Return whether this machine is asked by another's name, as by a page whose site let its name point here."""
+        """Return whether we are asked by a foreign name, as by a page whose site let its name point here."""
         host = self.headers.get("Host", "")
         named = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-        bound = str(self.server.server_address[0])
-        return _is_loopback(bound) and not _is_loopback(named)
+        address = self.server.server_address
+        return isinstance(address, tuple) and _is_loopback(str(address[0])) and not _is_loopback(named)
 
     def _is_no_page(self) -> bool:
         """Refuse what a page in somebody's browser could send here, where no token is asked for.

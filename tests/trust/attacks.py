@@ -137,12 +137,8 @@ def xml(name: str, content: str) -> Callable[[Ground], str]:
         file = ground.own(name) / "page.xml"
         (file.parent / "secret.txt").write_text("secret")
         file.write_text(content.replace("SECRET", (file.parent / "secret.txt").as_uri()))
-        said = refused(lambda: parse_xml(file))
-        try:
-            import_page_folder(file.parent, file.parent / "out")
-        except QuillflowError as error:
-            assert "secret" not in str(error)
-        return said
+        refused(lambda: import_page_folder(file.parent, file.parent / "out"))
+        return refused(lambda: parse_xml(file))
 
     return attack
 
@@ -260,12 +256,9 @@ def said_to_be_huge(ground: Ground) -> str:
 def huge_message(ground: Ground) -> str:
     with grpc.insecure_channel(ground.server.grpc) as channel:
         infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
-        try:
-            infer(b"\0" * (9 * 2**20), timeout=20)
-        except grpc.RpcError as error:
-            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
-            return f"RESOURCE_EXHAUSTED {error.details()}"  # type: ignore[attr-defined]
-    raise AssertionError("it was taken")
+        answer = infer.future(b"\0" * (9 * 2**20), timeout=20)
+        assert answer.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        return f"RESOURCE_EXHAUSTED {answer.details()}"
 
 
 def unloading(ground: Ground) -> str:

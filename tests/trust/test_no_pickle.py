@@ -1,4 +1,4 @@
-"""No path of ours runs what it reads: no unpickling, no YAML objects, no eval; by the syntax tree of every file."""
+"""No path of ours runs what it reads: no unpickling, no YAML objects, no eval; by every file's syntax tree."""
 
 import ast
 from collections.abc import Iterator
