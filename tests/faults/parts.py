@@ -21,10 +21,11 @@ from htr.correction_store import CorrectionStore, image_digest
 from htr.corrections import Correction
 from htr.importers.corrections import import_corrections
 from htr.lines import LinesDataset
+from htr.places import find_places
 from htr.prediction_log import read_log
 from htr.signing import make_keys, sign_bundle, verify_bundle
 from monitoring.governor.journal import Journal, read_journal
-from pipelines.fsck import check, find_places
+from pipelines.fsck import check
 from pipelines.local import point
 from serving.log_writer import LogWriter
 from tests.fakes import NOON, log_rows, profile_rows
