@@ -18,7 +18,8 @@ INFERENCE = "serving.kserve.io/v1beta1 inferenceservices"
 ROUTE = "gateway.networking.k8s.io/v1 httproutes"
 NAMESPACE, STABLE, CANARY, HTTP_ROUTE = "quillflow", "quillflow", "quillflow-canary", "quillflow"
 _ADDRESS = re.compile(r"quillflow\+(?:s3|file)://\S+/bundle/(?P<digest>[0-9a-f]{64})")
-_FIRST_APPLIED_BY = {"kubectl", "kubectl-client-side-apply", "kubectl-create"}
+_MADE_BY = f"{RELEASE}-made"
+_FIRST_APPLIED_BY = {"kubectl", "kubectl-client-side-apply", "kubectl-create", _MADE_BY}
 """Managers that a first `kubectl apply` of the manifests leaves: what they set is taken over without a word."""
 
 
@@ -68,7 +69,11 @@ class Servers:
             if not like:
                 raise
             pattern = self.api.get(path_of(INFERENCE, self.namespace, like))
-            before = self.api.create(path_of(INFERENCE, self.namespace), _copy(pattern, name), manager=RELEASE)
+            made = _copy(pattern, name, uri)
+            # Under another name: what a manager applied once and leaves out later would be taken away.
+            before = self.api.create(path_of(INFERENCE, self.namespace), made, manager=_MADE_BY)
+            if _model(before) == uri:
+                return True
         if _model(before) == uri:
             return False
         wanted = {
@@ -80,7 +85,7 @@ class Servers:
         try:
             self.api.apply(path, wanted, manager=RELEASE, force=force)
         except OwnedElsewhereError as error:
-            if not set(error.managers) <= _FIRST_APPLIED_BY | {RELEASE}:
+            if not set(error.managers) <= _FIRST_APPLIED_BY:
                 raise OwnedElsewhereError(
                     f"InferenceService {self.namespace}/{name}: {', '.join(error.managers)} has set its "
                     "storageUri; let it write the address (GitOps: --gitops), or take it over (--force)",
@@ -198,12 +203,10 @@ def _model(service: Object) -> str:
     return str(model.get("storageUri", ""))
 
 
-def _copy(pattern: Object, name: str) -> Object:
-    """Return an InferenceService of another name and the same spec, with nothing that belongs to the first one."""
+def _copy(pattern: Object, name: str, uri: str) -> Object:
+    """Return an InferenceService like another, with a name and a bundle of its own."""
     metadata = {key: pattern["metadata"][key] for key in ("namespace", "labels") if key in pattern["metadata"]}
-    return {
-        "apiVersion": pattern["apiVersion"],
-        "kind": pattern["kind"],
-        "metadata": {**metadata, "name": name},
-        "spec": copy.deepcopy(pattern["spec"]),
-    }
+    spec = copy.deepcopy(pattern["spec"])
+    spec["predictor"]["model"]["storageUri"] = uri
+    kind = {key: pattern[key] for key in ("apiVersion", "kind")}
+    return {**kind, "metadata": {**metadata, "name": name}, "spec": spec}

@@ -19,6 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 Fault = Literal["conflict", "error", "lost", "refused", "unauthorized"]
 """``error``: a 500, and nothing happened. ``lost``: it happened, and the connection breaks before the answer."""
 Place = tuple[str, ...]
+_UPDATE = " (Update)"
+"""Marks who wrote without applying: to Kubernetes another manager than one of the same name who applies."""
 _OURS_ALONE = {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"}
 
 
@@ -43,7 +45,7 @@ class KubernetesApi:
         """Put an object in place as somebody's first write does."""
         with self.lock:
             self._store(path, copy.deepcopy(value))
-            self.owners[path] = {place: {manager} for place in _leaves(value)}
+            self.owners[path] = {place: {manager + _UPDATE} for place in _leaves(value)}
 
     def edit(self, path: str, place: str, value: Any, manager: str = "kubectl-edit") -> None:
         """Change one field, named with dots, as a person does."""
@@ -51,7 +53,7 @@ class KubernetesApi:
             changed = copy.deepcopy(self.objects[path])
             _set(changed, tuple(place.split(".")), value)
             self._store(path, changed)
-            self.owners[path][tuple(place.split("."))] = {manager}
+            self.owners[path][tuple(place.split("."))] = {manager + _UPDATE}
 
     def ready(self, path: str, *, ready: bool = True) -> None:
         """Set the status that a controller sets."""
@@ -79,7 +81,7 @@ class KubernetesApi:
             causes = [
                 {
                     "reason": "FieldManagerConflict",
-                    "message": f'conflict with "{other}" using v1',
+                    "message": f'conflict with "{other.removesuffix(_UPDATE)}" using v1',
                     "field": "." + ".".join(place),
                 }
                 for place, others in held.items()
@@ -129,7 +131,7 @@ class KubernetesApi:
         if path in self.objects:
             return 409, _status(409, "AlreadyExists", f"{path} already exists")
         self._store(path, copy.deepcopy(body))
-        self.owners[path] = {place: {manager} for place in _leaves(body)}
+        self.owners[path] = {place: {manager + _UPDATE} for place in _leaves(body)}
         self.writes.append(("POST", path))
         return 201, self.objects[path]
 

@@ -76,7 +76,10 @@ def test_each_failure_has_its_code_and_one_line_and_leaves_nothing(
 
 
 def test_with_a_key_only_what_its_holder_signed_is_left_there(
-    published: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    published: tuple[Path, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     private, public = make_keys(tmp_path / "keys")
     bundle = untaught_bundle(tmp_path / "signed", seed=3)
