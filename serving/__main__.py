@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from htr.correction_store import CorrectionStore
 from htr.errors import SettingsError
+from htr.signing import find_verify_key
 from serving.champion import ModelUri, Registry
 from serving.follow import Champion
 from serving.log_options import add_log_options, open_log
 from serving.options import EPILOG, add_server_options, seconds
 from serving.page_model import add_options, local_source, make_pages, pages_name
 from serving.readers import Readers
-from serving.served import Load, Served, load_warm, serve_bundle
+from serving.served import Load, Served, load_warm, serve_bundle, signed_only
 from serving.start import check_options, limits_of, run_command, serve_models
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         readers = Readers(options.threads, max_seconds=options.timeout_s)
         closing.callback(readers.close)
         load = readers.load
+    if (public_key := find_verify_key()) is not None:
+        load = signed_only(load, public_key)
     serve = _model(options, closing, load)
 
     from prometheus_client import REGISTRY

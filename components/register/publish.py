@@ -10,6 +10,7 @@ from components import tracking
 from htr.bundle import Bundle
 from htr.errors import DataError
 from htr.lines import LinesDataset
+from htr.signing import sign_if_asked
 
 
 def publish(
@@ -30,6 +31,8 @@ def publish(
         model_name: registered model.
         tracking_uri: MLflow's; "" takes the environment's.
         files: artifact name -> file; ``decision.json`` must be among them.
+
+    The version is signed where QUILLFLOW_SIGN_KEY names a private key.
 
     Returns:
         The version. A run registers one version only: asked again, it gives that one back.
@@ -68,6 +71,7 @@ def publish(
         tracking.log_metrics({f"final_{name}": value for name, value in bundle.metrics.items()})
         # MLflow keeps the folder's own name, and whoever fetches the version looks for this one.
         logged = Path(shutil.copytree(bundle.path, Path(folder) / tracking.BUNDLE))
+        sign_if_asked(logged)
         version = known[0] if known else tracking.register_bundle(name=model_name, bundle=logged, example=example)
         # Also for a known one: a try that was killed may have stopped between the version and its tags.
         tracking.describe(client, version, tags, tracking.CHALLENGER)
