@@ -1,8 +1,8 @@
 """python -m tests.manifests.generate: writes what follows from other files, for a test to compare.
 
-    k8s/components/prometheus-operator/rules.yaml      from monitoring/rules/
-    k8s/components/prometheus-operator/routing.yaml    from monitoring/alertmanager.yaml
-    docs/kubernetes.md                                 the table of network paths, from the rendered policies
+k8s/components/prometheus-operator/rules.yaml      from monitoring/rules/
+k8s/components/prometheus-operator/routing.yaml    from monitoring/alertmanager.yaml
+docs/kubernetes.md                                 its tables: network paths from the rendered policies, and sizes
 """
 
 import re
@@ -12,13 +12,14 @@ from typing import Any
 
 import yaml
 
-from tests.manifests.paths import table
+from tests.manifests import paths, sizing
 from tests.manifests.rendering import K8S, Loader
 from tests.servers import ROOT
 
 OPERATOR = K8S / "components" / "prometheus-operator"
 PAGE = ROOT / "docs" / "kubernetes.md"
-BEGIN, END = "<!-- paths: python -m tests.manifests.generate -->", "<!-- /paths -->"
+TABLES = {"paths": paths.table, "sizes": sizing.table}
+"""Name of a table on the page -> what makes it."""
 _MATCHER = re.compile(r'(?P<name>\w+) (?P<type>=~|!~|!=|=) "(?P<value>[^"]*)"')
 
 
@@ -66,12 +67,19 @@ def routing() -> dict[str, Any]:
 
 
 def page(text: str) -> str:
-    """Return the page with its table made anew."""
-    before, found, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        raise ValueError(f"{PAGE}: expected the marks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table()}{END}{after}"
+    """Return the page with its tables made anew.
+
+    Raises:
+        ValueError: a table's marks are missing.
+    """
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name}: python -m tests.manifests.generate -->", f"<!-- /{name} -->"
+        before, found, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if not found or not ended:
+            raise ValueError(f"{PAGE}: expected the marks {begin} and {end}")
+        text = f"{before}{begin}\n{table()}{end}{after}"
+    return text
 
 
 def _route(found: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +124,11 @@ def _read(name: str) -> Any:
 
 
 def _manifest(api: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    metadata = {"name": "quillflow", "namespace": "quillflow", "labels": {"app.kubernetes.io/part-of": "quillflow"}}
+    metadata = {
+        "name": "quillflow",
+        "namespace": "quillflow",
+        "labels": {"app.kubernetes.io/part-of": "quillflow"},
+    }
     return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
 
 

@@ -77,7 +77,9 @@ def _by_part() -> dict[str, list[Path]]:
         found[name] = paths_of(rendered("local", *(["trainjob"] if name in ("gpu", "kueue") else []), name))
     ways = {one.way for part in ("base", "platform") for one in found[part]}
     only = {name: [one for one in ones if one.way not in ways] for name, ones in found.items()}
-    theirs = {one.way for name in COMPONENTS for one in only[name] if one.way not in {x.way for x in only["local"]}}
+    theirs = {
+        one.way for name in COMPONENTS for one in only[name] if one.way not in {x.way for x in only["local"]}
+    }
     kept = {"base": base, "platform": found["platform"]}
     for name in OVERLAYS:
         kept[name] = [one for one in only[name] if one.way not in theirs]

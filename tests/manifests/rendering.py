@@ -66,7 +66,10 @@ def rendered(*parts: str) -> tuple[Manifest, ...]:
     before = kustomization.read_text(encoding="utf-8")
     if components:  # as a site would: one more line in the overlay's own list, before its images and replacements
         content = yaml.safe_load(before)
-        content["components"] = [*content.get("components", []), *(f"../../components/{one}" for one in components)]
+        content["components"] = [
+            *content.get("components", []),
+            *(f"../../components/{one}" for one in components),
+        ]
         kustomization.write_text(yaml.safe_dump(content), encoding="utf-8")
     try:
         told = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
@@ -83,7 +86,9 @@ def _copy() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="quillflow-k8s-")).resolve()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     shutil.copytree(K8S, folder / "k8s")
-    shutil.copytree(ROOT / "monitoring", folder / "monitoring", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(
+        ROOT / "monitoring", folder / "monitoring", ignore=shutil.ignore_patterns("*.py", "__pycache__")
+    )
     return folder / "k8s"
 
 
@@ -109,4 +114,3 @@ def name_of(manifest: Manifest) -> str:
 def of_kind(manifests: tuple[Manifest, ...] | list[Manifest], *kinds: str) -> list[Manifest]:
     """Return the manifests of some kinds."""
     return [one for one in manifests if one["kind"] in kinds]
-

@@ -107,7 +107,9 @@ def _close(node: Any) -> Any:
         return [_close(one) for one in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: value for key, value in node.items() if key not in {"description", "format", "default", "example"}}
+    kept = {
+        key: value for key, value in node.items() if key not in {"description", "format", "default", "example"}
+    }
     if "$ref" in node:
         return node
     if node.get("x-kubernetes-int-or-string"):
@@ -128,7 +130,9 @@ def _local(node: Any) -> Any:
     """Return a schema whose references point into the schema itself."""
     if isinstance(node, dict):
         return {
-            key: f"#/$defs/{value.rpartition('/')[2]}" if key == "$ref" and isinstance(value, str) else _local(value)
+            key: f"#/$defs/{value.rpartition('/')[2]}"
+            if key == "$ref" and isinstance(value, str)
+            else _local(value)
             for key, value in node.items()
         }
     return [_local(one) for one in node] if isinstance(node, list) else node

@@ -38,4 +38,6 @@ def test_dashboards_come_from_the_files_themselves() -> None:
 
 
 def test_kubernetes_finds_no_copy_of_the_rules_elsewhere() -> None:
-    assert [one.name for one in (K8S / "components" / "prometheus-operator").iterdir() if "rule" in one.name] == ["rules.yaml"]
+    assert [one.name for one in (K8S / "components" / "prometheus-operator").iterdir() if "rule" in one.name] == [
+        "rules.yaml"
+    ]

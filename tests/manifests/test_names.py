@@ -14,9 +14,17 @@ SECRETS = {
     "quillflow-mlflow": {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"},
     "quillflow-tokens": {"serving", "web", "governor"},
     "quillflow-verify-key": {"key.pub"},
-    "quillflow-platform": {"flask-key", "postgres-password", "s3-access-key", "s3-secret-key", "auth.ini", "s3.json"},
+    "quillflow-platform": {
+        "flask-key",
+        "postgres-password",
+        "s3-access-key",
+        "s3-secret-key",
+        "auth.ini",
+        "s3.json",
+    },
 }
-CONFIG_MAPS = {"quillflow-pipeline"}
+CONFIG_MAPS = {"quillflow-pipeline", "kube-root-ca.crt"}
+"""Made by the site; and by Kubernetes, in every namespace."""
 HOSTS = {
     "ml-pipeline.kubeflow.svc.cluster.local:8888",
     "prometheus-operated.monitoring.svc.cluster.local:9090",
@@ -30,7 +38,9 @@ HOLDS = pytest.mark.parametrize("parts", composed(), ids=" + ".join)
 @HOLDS
 def test_every_name_that_a_manifest_refers_to_is_there_or_brought_by_the_site(parts: tuple[str, ...]) -> None:
     found = rendered(*parts)
-    names = {kind: {one["metadata"]["name"] for one in of_kind(found, kind)} for kind in {one["kind"] for one in found}}
+    names = {
+        kind: {one["metadata"]["name"] for one in of_kind(found, kind)} for kind in {one["kind"] for one in found}
+    }
     names["Secret"], names["ConfigMap"] = set(SECRETS), names["ConfigMap"] | CONFIG_MAPS
     names["Deployment"] = names["Deployment"] | {"quillflow-predictor"}  # KServe's, scaled by KEDA
     for manifest in found:
@@ -81,7 +91,9 @@ def test_monitors_find_the_services_and_the_jobs_that_the_rules_ask_for(parts: t
     jobs = set()
     for monitor in of_kind(found, "ServiceMonitor"):
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
-        services = [one for one in of_kind(found, "Service") if wanted <= one["metadata"].get("labels", {}).items()]
+        services = [
+            one for one in of_kind(found, "Service") if wanted <= one["metadata"].get("labels", {}).items()
+        ]
         assert services, name_of(monitor)
         ports = {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]}
         for service in services:
@@ -94,21 +106,27 @@ def test_monitors_find_the_services_and_the_jobs_that_the_rules_ask_for(parts: t
 @HOLDS
 def test_a_role_is_bound_to_an_account_that_there_is(parts: tuple[str, ...]) -> None:
     found = rendered(*parts)
-    accounts = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in of_kind(found, "ServiceAccount")}
+    accounts = {
+        (one["metadata"]["namespace"], one["metadata"]["name"]) for one in of_kind(found, "ServiceAccount")
+    }
     for one in of_kind(found, "RoleBinding"):
-        assert all((subject["namespace"], subject["name"]) in accounts for subject in one["subjects"]), name_of(one)
+        assert all((subject["namespace"], subject["name"]) in accounts for subject in one["subjects"]), name_of(
+            one
+        )
 
 
 def test_the_page_lists_all_that_the_site_brings() -> None:
     for name, keys in SECRETS.items():
         for word in (name, *keys):
             assert f"`{word}`" in PAGE, word
-    for word in (*CONFIG_MAPS, "quillflow/gateway=true", "monitoring", "kubeflow"):
+    for word in ("quillflow-pipeline", "quillflow/gateway=true", "monitoring", "kubeflow"):
         assert f"`{word}`" in PAGE, word
 
 
 def test_the_example_of_external_secrets_has_every_secret_and_key_of_the_namespace() -> None:
-    shown = {one["spec"]["target"]["name"]: {data["secretKey"] for data in one["spec"]["data"]} for one in examples()}
+    shown = {
+        one["spec"]["target"]["name"]: {data["secretKey"] for data in one["spec"]["data"]} for one in examples()
+    }
     assert shown == {name: keys for name, keys in SECRETS.items() if name != "quillflow-platform"}
 
 

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from tests.manifests.pods import Pod, pods_of
-from tests.manifests.rendering import ALL_THAT_FIT, COMPONENTS, OVERLAYS, composed, its_components, of_kind, rendered
+from tests.manifests.rendering import (
+    ALL_THAT_FIT,
+    COMPONENTS,
+    OVERLAYS,
+    composed,
+    its_components,
+    of_kind,
+    rendered,
+)
 
 USER = 10001
 CONTAINER = {
@@ -18,7 +26,9 @@ CONTAINER = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-POD = {key: CONTAINER[key] for key in ("runAsNonRoot", "runAsUser", "runAsGroup", "seccompProfile")} | {"fsGroup": USER}
+POD = {key: CONTAINER[key] for key in ("runAsNonRoot", "runAsUser", "runAsGroup", "seccompProfile")} | {
+    "fsGroup": USER
+}
 TEMPLATES = {"Deployment", "CronJob", "InferenceService", "ClusterServingRuntime", "ClusterStorageContainer"}
 TEMPLATES |= {"ClusterTrainingRuntime"}
 HOLDS = pytest.mark.parametrize("parts", composed(), ids=" + ".join)
@@ -71,7 +81,9 @@ def test_what_runs_for_good_says_how_it_is(parts: tuple[str, ...]) -> None:
 @HOLDS
 def test_every_image_has_a_tag_that_stays(parts: tuple[str, ...]) -> None:
     for pod, container in _containers(parts):
-        assert re.fullmatch(r"[\w.-]+(/[\w.-]+)*:(?!latest$)[\w.-]+", container["image"]), f"{pod.name}: {container['image']}"
+        assert re.fullmatch(r"[\w.-]+(/[\w.-]+)*:(?!latest$)[\w.-]+", container["image"]), (
+            f"{pod.name}: {container['image']}"
+        )
 
 
 def test_an_image_is_named_without_a_tag_in_what_overlays_build_on() -> None:
@@ -80,10 +92,14 @@ def test_an_image_is_named_without_a_tag_in_what_overlays_build_on() -> None:
 
 
 def test_only_namespaces_with_pod_security_restricted_are_used() -> None:
-    spaces = {one["metadata"]["name"]: one["metadata"]["labels"] for one in of_kind(rendered("local"), "Namespace")}
+    spaces = {
+        one["metadata"]["name"]: one["metadata"]["labels"] for one in of_kind(rendered("local"), "Namespace")
+    }
     assert set(spaces) == {"quillflow", "quillflow-platform"}
     for labels in spaces.values():
-        assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {"restricted"}
+        assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {
+            "restricted"
+        }
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -116,7 +132,10 @@ def _at_most(found: tuple[dict[str, Any], ...]) -> list[tuple[Pod, int]]:
     """Return the pods of the namespace with the most that there may be of each."""
     pods = pods_of(found)
     numbers: list[tuple[Pod, int]] = []
-    bounds = {one["spec"]["scaleTargetRef"]["name"]: one["spec"]["maxReplicas"] for one in of_kind(found, "HorizontalPodAutoscaler")}
+    bounds = {
+        one["spec"]["scaleTargetRef"]["name"]: one["spec"]["maxReplicas"]
+        for one in of_kind(found, "HorizontalPodAutoscaler")
+    }
     (runtime,) = [pod for pod in pods if pod.manifest["kind"] == "ClusterServingRuntime"]
     (training,) = of_kind(found, "TrainJob")
     for pod in pods:

@@ -13,7 +13,10 @@ from tests.manifests.schemas import CRDS, KUBERNETES, faults, source_of
 @pytest.mark.parametrize("parts", composed(), ids=" + ".join)
 def test_it_renders_and_every_manifest_has_a_place_and_a_name_of_its_own(parts: tuple[str, ...]) -> None:
     found = rendered(*parts)
-    names = [(one["apiVersion"], one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in found]
+    names = [
+        (one["apiVersion"], one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"])
+        for one in found
+    ]
     assert len(set(names)) == len(names)
     homeless = {"Namespace", "ClusterServingRuntime", "ClusterStorageContainer", "ClusterTrainingRuntime"}
     homeless |= {"ClusterQueue", "ResourceFlavor"}
