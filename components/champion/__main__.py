@@ -1,4 +1,4 @@
-"""python -m components.champion: the champion's bundle into a folder, for what works with it outside of the pipeline."""
+"""python -m components.champion: the champion's bundle into a folder, for who needs it outside of the pipeline."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from htr.errors import QuillflowError, ServiceError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fetch it; return the exit code: 0 it is there, 2 a mistake that the message explains, no champion among them."""
+    """Fetch it; return the exit code: 0 it is there, 2 there is none, or another reason that is said."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     parser = argparse.ArgumentParser(prog="python -m components.champion", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bundle")

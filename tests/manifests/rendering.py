@@ -32,7 +32,7 @@ Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.co
 
 def load_all(text: str) -> list[Manifest]:
     """Return the documents of a YAML text, each without what aliases would share."""
-    return [json.loads(json.dumps(one)) for one in yaml.load_all(text, Loader) if one]  # noqa: S506 - a safe loader
+    return [json.loads(json.dumps(one)) for one in yaml.load_all(text, Loader) if one]
 
 
 def composed() -> list[tuple[str, ...]]:

@@ -184,7 +184,7 @@ def _unknown_names(value: Any, node: Schema, root: Schema, path: tuple[str, ...]
     if free:
         allowed = known.names_of(kind, path)
         if allowed is None:
-            yield f"{'/'.join(path[1:])}: a map that any name fits in, and tests/manifests/known.py has no list for it"
+            yield f"{'/'.join(path[1:])}: any name fits there, and tests/manifests/known.py has no list for it"
             return
         yield from (f"{'/'.join(path[1:])}: {key} is not a known name" for key in free if key not in allowed)
     for key, one in value.items():

@@ -1,4 +1,4 @@
-"""How many pods read how many lines a day: the table of docs/kubernetes.md, reckoned from figures measured elsewhere."""
+"""How many pods read how many lines a day: the table of docs/kubernetes.md, from figures measured elsewhere."""
 
 import math
 import re
@@ -11,7 +11,7 @@ PEAK = 3.0
 USED = 0.7
 """What the autoscaler lets a pod's core be used."""
 ROW_BYTES = 240
-"""Of the prediction log, in files of hundreds of rows; a file with a single row takes 6.7 KB (docs/kubernetes.md)."""
+"""Of the prediction log, in files of hundreds of rows; a file with one row takes 6.7 KB."""
 LINES_A_DAY = tuple(10**power for power in range(4, 11))
 
 
@@ -22,15 +22,15 @@ def table() -> str:
     assert asked["cpu"] == "1", "the table counts a core a pod"
     memory = float(asked["memory"].removesuffix("Mi")) / 1024
     lines = [
-        "| lines a day | lines/s, mean | at the peak | pods, with language model | cores | memory, GiB | pods by best path, at least | log a day |",
-        "|---|---|---|---|---|---|---|---|",
+        "| lines a day | lines/s | at the peak | pods of a core | GiB | pods by best path, at least | log a day |",
+        "|---|---|---|---|---|---|---|",
     ]
     for number in LINES_A_DAY:
         mean = number / 86_400
         pods = _pods(mean, served_a_core())
         fewest = _pods(mean, best_path_a_core())
         cells = [
-            f"{number:,}", _short(mean), _short(mean * PEAK), f"{pods:,}", f"{pods:,}", f"{pods * memory:,.0f}",
+            f"{number:,}", _short(mean), _short(mean * PEAK), f"{pods:,}", f"{pods * memory:,.0f}",
             f"{fewest:,}", _bytes(number * ROW_BYTES),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")

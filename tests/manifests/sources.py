@@ -14,7 +14,7 @@ LIBRARIES = {"AWS_": "minio/credentials", "MLFLOW_": "mlflow", "KF_": "kfp/clien
 
 @cache
 def is_read(name: str) -> bool:
-    """Return whether a variable's name stands in the code that reads it, or in a manifest's arguments as $(NAME)."""
+    """Return whether the code that reads a variable names it, or a manifest's arguments do, as $(NAME)."""
     if name in _words():
         return True
     return any(name.startswith(lead) and name in _library(place) for lead, place in LIBRARIES.items())
