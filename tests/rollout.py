@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.rollout_traffic import Server, Traits
 from cluster.api import Api
 from cluster.release import INFERENCE, ROUTE, Route, Servers
 from htr.errors import ServiceError
@@ -25,58 +26,6 @@ SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/quillflow/inferenceservic
 STABLE_PATH, CANARY_PATH = f"{SERVICES}/quillflow", f"{SERVICES}/quillflow-canary"
 ROUTE_PATH = "/apis/gateway.networking.k8s.io/v1/namespaces/quillflow/httproutes/quillflow"
 OLD, NEW, NEWER = (f"quillflow+s3://models/store/bundle/{letter * 64}" for letter in "abc")
-BUCKETS = ("0.05", "0.1", "0.2", "0.4", "0.8", "+Inf")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Traits:
-    """What a server is like: rates of what is counted."""
-
-    failures: float = 0.002
-    shed: float = 0.0
-    slower: float = 1.0
-    """Factor on every latency; the plain server answers in 60 ms, log-normal."""
-    stuck: float = 0.0
-    """Share of the requests that take thirty times as long."""
-    doubt: float = 0.10
-    empty: float = 0.005
-    remarked: float = 0.05
-    lines: int = 1
-    """Lines of a request."""
-    together: bool = False
-    """All lines of a request are alike."""
-
-
-@dataclass
-class Server:
-    """One process and its counters."""
-
-    digest: str
-    traits: Traits = field(default_factory=Traits)
-    start: float = 1000.0
-    values: dict[str, float] = field(default_factory=dict)
-    down: bool = False
-
-    def take(self, requests: int, rng: np.random.Generator) -> None:
-        """Answer so many requests."""
-        t = self.traits
-        shed = int(rng.binomial(requests, t.shed))
-        failed = int(rng.binomial(requests - shed, t.failures))
-        read = requests - shed - failed
-        seconds = 0.06 * t.slower * rng.lognormal(0.0, 0.6, read + failed)
-        seconds *= np.where(rng.random(read + failed) < t.stuck, 30.0, 1.0)
-        draws, each = (read, t.lines) if t.together else (read * t.lines, 1)
-        grown: dict[str, float] = {"shed": shed, "failed": failed, "read": read, "readings": read * t.lines}
-        for name, rate in (("doubtful", t.doubt), ("empty", t.empty), ("remarked", t.remarked)):
-            grown[name] = int(rng.binomial(draws, rate)) * each
-        grown["images"] = read * t.lines
-        for le in BUCKETS:
-            grown[f"within {le}"] = int(np.sum(seconds <= float(le)))
-        for name, value in grown.items():
-            self.values[name] = self.values.get(name, 0.0) + value
-
-    def sample(self) -> Sample:
-        return Sample(start=self.start, digest=self.digest, values=dict(self.values))
 
 
 class InventedSource:
