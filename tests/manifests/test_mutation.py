@@ -25,7 +25,7 @@ def test_every_misspelt_field_is_caught() -> None:
             del holder[wrong]
             holder[key] = value
         assert not faults(manifest), name_of(manifest)
-    assert num_fields > 3000
+    assert num_fields > (3000 if "crd" in sources else 2000)
     assert not missed, f"{len(missed)} of {num_fields}: {missed[:20]}"
     if "crd" not in sources:
         pytest.skip("CUSTOM KINDS WERE NOT MISSPELT: their CRDs are not beside the project (../shared/crds)")
