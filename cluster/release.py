@@ -98,7 +98,9 @@ class Servers:
         """Return whether an InferenceService is told to serve a bundle and says that it is ready."""
         found = self.api.get(path_of(INFERENCE, self.namespace, name))
         status = found.get("status") or {}
-        is_seen = status.get("observedGeneration", 0) >= found["metadata"].get("generation", 0)
+        # Not every controller says which generation it has seen; whoever must be sure asks the server's metrics, too.
+        seen = status.get("observedGeneration")
+        is_seen = seen is None or seen >= found["metadata"].get("generation", 0)
         ready = [one.get("status") for one in status.get("conditions") or [] if one.get("type") == "Ready"]
         return _model(found) == uri and is_seen and ready == ["True"]
 

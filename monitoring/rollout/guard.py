@@ -120,8 +120,9 @@ class Guard:
             ServiceError: Kubernetes is away or refuses.
         """
         servers, route = self.parts.servers, self.parts.route
-        canary = servers.model(route.canary)
-        return canary != servers.model(route.stable) and digest_of(canary) not in self.journal.state.results
+        stable, canary = servers.model(route.stable), servers.model(route.canary)
+        has_both = bool(digest_of(stable) and digest_of(canary))  # neither has before the first deployment
+        return has_both and canary != stable and digest_of(canary) not in self.journal.state.results
 
     def step(self) -> None:
         """Carry out what is pending, look once, and carry out what follows.
