@@ -98,7 +98,7 @@ class Servers:
         """Return whether an InferenceService is told to serve a bundle and says that it is ready."""
         found = self.api.get(path_of(INFERENCE, self.namespace, name))
         status = found.get("status") or {}
-        # Not every controller says which generation it has seen; whoever must be sure asks the server's metrics, too.
+        # Not every controller says which generation it has seen; to be sure, ask the server's metrics, too.
         seen = status.get("observedGeneration")
         is_seen = seen is None or seen >= found["metadata"].get("generation", 0)
         ready = [one.get("status") for one in status.get("conditions") or [] if one.get("type") == "Ready"]
