@@ -19,8 +19,9 @@ ROUTE = "gateway.networking.k8s.io/v1 httproutes"
 NAMESPACE, STABLE, CANARY, HTTP_ROUTE = "quillflow", "quillflow", "quillflow-canary", "quillflow"
 _ADDRESS = re.compile(r"quillflow\+(?:s3|file)://\S+/bundle/(?P<digest>[0-9a-f]{64})")
 _MADE_BY = f"{RELEASE}-made"
-_FIRST_APPLIED_BY = {"kubectl", "kubectl-client-side-apply", "kubectl-create", _MADE_BY}
-"""Managers that a first `kubectl apply` of the manifests leaves: what they set is taken over without a word."""
+_FIRST_APPLIED_BY = {"kubectl", "kubectl-client-side-apply", "kubectl-create", RELEASE, _MADE_BY}
+"""Managers that a first `kubectl apply` of the manifests leaves, and ourselves where we did not apply (Kubernetes
+tells these apart): what they set is taken over without a word."""
 
 
 def digest_of(uri: str) -> str:
