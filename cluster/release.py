@@ -19,8 +19,9 @@ ROUTE = "gateway.networking.k8s.io/v1 httproutes"
 NAMESPACE, STABLE, CANARY, HTTP_ROUTE = "quillflow", "quillflow", "quillflow-canary", "quillflow"
 _ADDRESS = re.compile(r"quillflow\+(?:s3|file)://\S+/bundle/(?P<digest>[0-9a-f]{64})")
 _MADE_BY = f"{RELEASE}-made"
-_FIRST_APPLIED_BY = {"kubectl", "kubectl-client-side-apply", "kubectl-create", _MADE_BY}
-"""Managers that a first `kubectl apply` of the manifests leaves: what they set is taken over without a word."""
+_FIRST_APPLIED_BY = {"kubectl", "kubectl-client-side-apply", "kubectl-create", RELEASE, _MADE_BY}
+"""Managers that a first `kubectl apply` of the manifests leaves, and ourselves where we did not apply (Kubernetes
+tells these apart): what they set is taken over without a word."""
 
 
 def digest_of(uri: str) -> str:
@@ -98,7 +99,9 @@ class Servers:
         """Return whether an InferenceService is told to serve a bundle and says that it is ready."""
         found = self.api.get(path_of(INFERENCE, self.namespace, name))
         status = found.get("status") or {}
-        is_seen = status.get("observedGeneration", 0) >= found["metadata"].get("generation", 0)
+        # Not every controller says which generation it has seen; to be sure, ask the server's metrics, too.
+        seen = status.get("observedGeneration")
+        is_seen = seen is None or seen >= found["metadata"].get("generation", 0)
         ready = [one.get("status") for one in status.get("conditions") or [] if one.get("type") == "Ready"]
         return _model(found) == uri and is_seen and ready == ["True"]
 

@@ -7,8 +7,8 @@ file is compared with its digest; with QUILLFLOW_VERIFY_KEY the signature is ver
 where a volume is mounted, which cannot be renamed: files are fetched into a folder inside of it and moved up when
 all is well, the manifest last. A folder without a manifest is no bundle, and is not served.
 
-Exit codes: 0 it is there, 2 settings, 3 the store is away or refuses, 4 the store has no such bundle, 5 what it has
-is altered or not signed by the key, 6 the folder cannot be written.
+Exit codes: 0 it is there, 2 settings, 3 the store is away or refuses, 4 the store has no such bundle, 5 what it
+has is altered or not signed by the key, 6 the folder cannot be written.
 """
 
 import argparse

@@ -120,8 +120,9 @@ class Guard:
             ServiceError: Kubernetes is away or refuses.
         """
         servers, route = self.parts.servers, self.parts.route
-        canary = servers.model(route.canary)
-        return canary != servers.model(route.stable) and digest_of(canary) not in self.journal.state.results
+        stable, canary = servers.model(route.stable), servers.model(route.canary)
+        has_both = bool(digest_of(stable) and digest_of(canary))  # neither has before the first deployment
+        return has_both and canary != stable and digest_of(canary) not in self.journal.state.results
 
     def step(self) -> None:
         """Carry out what is pending, look once, and carry out what follows.
@@ -149,7 +150,8 @@ class Guard:
         if not state.is_active:
             self.say(self._standing())
             return
-        if state.pending is None:
+        # What is pending may be what the person wants to stop; only a way back is not turned into another one.
+        if state.pending not in {"roll_back", "abort"}:
             self.journal.write(Asked(reason=reason or "a person asked for it"), self.clock)
         self._carry_out()
 
@@ -200,7 +202,7 @@ class Guard:
         if self.parts.writes_stable and servers.model(route.stable) == rollout.canary_uri:
             servers.serve(route.stable, rollout.stable_uri)
         route.weigh(Weights(stable=100, canary=0))
-        said = f"all traffic to {route.stable}, which serves {rollout.stable_uri}"
+        said = f"all traffic to {route.stable}, which is told to serve {servers.model(route.stable)}"
         if choice == "roll_back" and self.parts.registry is not None:
             champion = self.parts.registry.champion()
             is_ours = champion is not None and champion.digest == f"sha256:{digest_of(rollout.canary_uri)}"

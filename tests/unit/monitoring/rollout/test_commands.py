@@ -11,7 +11,7 @@ from monitoring.rollout.journal import FILE, Journal
 from monitoring.rollout.policy import Policy, policy_from, read_policy
 from monitoring.rollout.records import from_json, to_json
 from tests.kubernetes_api import KubernetesApi, kubernetes_api
-from tests.rollout import InventedPairs, Traits, World
+from tests.rollout import InventedPairs, Traits, World, place_release
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "rollout-1"
 
@@ -75,11 +75,16 @@ def test_status_tells_people_and_programs_what_came_of_it(capsys: pytest.Capture
 def test_a_step_without_a_rollout_says_so_and_with_begin_starts_one(
     api: KubernetesApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    World(api, tmp_path / "unused")
+    place_release(api, canary="")
     parts = ["--state", str(tmp_path / "state"), "--kubernetes", api.url, "--tracking-uri", ""]
     parts += ["--stable-url", "http://127.0.0.1:1", "--canary-url", "http://127.0.0.1:1"]
     assert main(["rollout", "step", *parts]) == 0
     assert capsys.readouterr().out == "no rollout\n"
+    assert main(["rollout", "step", "--begin", *parts]) == 0, (
+        "before the first deployment there is nothing to begin"
+    )
+    assert capsys.readouterr().out == "no rollout\n"
+    place_release(api)
     assert main(["rollout", "step", "--begin", *parts]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("begun: bbbbbbbbbbbb-1")

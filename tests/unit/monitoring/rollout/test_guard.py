@@ -312,6 +312,25 @@ def test_a_cluster_that_refuses_leaves_the_choice_pending_and_the_next_step_does
     assert world.weights() == (95, 5)
 
 
+def test_a_person_can_end_it_while_the_cluster_refuses_what_was_decided(
+    api: KubernetesApi, tmp_path: Path
+) -> None:
+    world = begun(api, tmp_path)
+    for _ in range(30):
+        if world.weights() == (50, 50):
+            break
+        world.do(lambda guard: guard.step())
+        world.traffic()
+    api.allowed = {ROUTE_PATH}
+    with pytest.raises(ServiceError, match="403"):
+        world.run()
+    assert world.weights() == (0, 100)
+    journal = world.do(lambda guard: guard.abort("no rights"))
+    assert journal.state.results["b" * 64] == ("aborted", "no rights")
+    assert world.weights() == (100, 0)
+    assert model(api, STABLE_PATH) == OLD
+
+
 def test_a_second_guard_finds_the_journal_locked(api: KubernetesApi, tmp_path: Path) -> None:
     world = begun(api, tmp_path)
     with Journal(tmp_path).alone(), pytest.raises(SettingsError, match="another rollout command"):
