@@ -9,8 +9,9 @@
     6. gate       stated rules on the report
     7. register   a new version of the registered model, alias ``challenger``
     8. promote    only if the gate said so: aliases ``champion`` and ``previous`` move
+    9. deploy     then, and only if asked to: what serves on the cluster is told the champion's bundle, by digest
 
-Steps 3, 6, 7 and 8 look at or change the registry and are never cached. What the steps hand on are artifacts, so
+Steps 3 and 6 to 9 look at or change the registry and are never cached. What the steps hand on are artifacts, so
 that each can be run again by itself. On a cluster the whole stands in an exit handler (`pipelines.reported`).
 """
 
@@ -20,6 +21,7 @@ from typing import NamedTuple
 from kfp import dsl
 
 from components.champion.component import champion
+from components.deploy.component import deploy as deploy_step
 from components.evaluate.component import evaluate
 from components.gate.component import gate
 from components.ingest.component import ingest
@@ -73,6 +75,8 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
         held_back: float = 0.3,
         git_commit: str = "",
         asked_by: str = "",
+        deploy: str = "",
+        store: str = "",
     ) -> Outcome:
         """Train on lines and corrections, and promote what reads better.
 
@@ -92,6 +96,9 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
             held_back: share of the corrections kept from training, as a fraction.
             git_commit: of the code, noted in bundle and registry.
             asked_by: what the run was begun for, noted in the registry: the governor knows its own runs by it.
+            deploy: what a new champion is deployed to: ``stable`` or ``canary``, either with ``:NAMESPACE/NAME``,
+                or ``gitops:FOLDER``; "" for none, as where a server follows the alias (docs/rollout.md).
+            store: object store that it is deployed from, ``s3://BUCKET/PREFIX``; "" takes QUILLFLOW_STORE.
         """
         data = place(ingest(lines=lines, corrections=corrections, held_back=held_back), site, "data")
         if contents:  # the same contents by the same code: the merged dataset of an earlier run will do
@@ -148,6 +155,9 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
                 tracking_uri=tracking_uri,
             )
             place(moved, site, "light")
+            with dsl.If(deploy != "", name="is deployed"):
+                told = deploy_step(target=deploy, model_name=model_name, tracking_uri=tracking_uri, store=store)
+                place(told.after(moved), site, "light")
 
         return Outcome(
             promoted=allowed.outputs["Output"],
