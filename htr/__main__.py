@@ -38,6 +38,7 @@ _EXTRAS = {
     "cv2": "pages",
     "pypdfium2": "pages",
     "minio": "store",
+    "urllib3": "store",
 }
 _EXTRAS |= {"model_signing": "signing", "cryptography": "signing", "OpenSSL": "signing"}
 """Packages that the light install lacks -> the extra that brings them; all others come with ``train``."""
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get(error.name or "", "train")
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "train")
         print(
             f"error: this command needs the package {error.name!r}: pip install 'quillflow[{extra}]'",
             file=sys.stderr,

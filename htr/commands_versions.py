@@ -76,7 +76,10 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 def run_publish(args: argparse.Namespace, say: Say) -> int:
     """Handle ``publish``."""
     kind = _kind_of(args.folder)
-    lineage = Lineage(parent=args.parent, policy=args.policy, importer=args.importer, commit=args.commit)
+    try:
+        lineage = Lineage(parent=args.parent, policy=args.policy, importer=args.importer, commit=args.commit)
+    except ValueError as error:
+        raise SettingsError(f"{error}; shorten it") from None
     store = open_store(args.store)
     version = store.publish(kind, args.name, args.folder, lineage, on_progress=_megabytes(), repair=args.repair)
     say(f"{kind} {args.name}: {version.digest}, {_size(version)}")

@@ -84,7 +84,7 @@ def sign_bundle(folder: Path, private_key: Path) -> Path:
         raise SettingsError(_unusable(private_key, "private", error)) from error
     partial = folder.parent / f".{folder.name}.{os.getpid()}.{SIGNATURE}"
     try:
-        config.set_hashing_config(_hashing()).sign(folder, partial)
+        config.set_hashing_config(_hashing()).sign(folder.resolve(), partial)
         partial.replace(folder / SIGNATURE)
     except OSError as error:
         raise OutputError(f"{folder / SIGNATURE}: cannot be written ({error.strerror}); fix its rights") from error
@@ -122,7 +122,7 @@ def verify_bundle(folder: Path, public_key: Path) -> None:
     if signature.stat().st_size > MAX_SIGNATURE_BYTES:
         raise SignatureError(f"{signature}: larger than any signature; do not use it, fetch the bundle again")
     try:
-        config.set_hashing_config(_hashing()).verify(folder, signature)
+        config.set_hashing_config(_hashing()).verify(folder.resolve(), signature)
     except Exception as error:  # the signature is a stranger's: no shape of it may be more than a refusal
         raise SignatureError(f"{folder}: {_reason(error)}; do not use it, fetch the bundle again") from error
 

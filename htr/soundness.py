@@ -14,6 +14,7 @@ from pathlib import Path
 from htr.bundle import Bundle
 from htr.correction_store import LOG, CorrectionStore
 from htr.corrections import Correction
+from htr.erasure import BEGUN
 from htr.errors import DataError, QuillflowError
 from htr.image_log import FOLDER as IMAGE_LOG
 from htr.image_log import digest_of, read_images
@@ -86,6 +87,9 @@ def check_corrections(folder: Path) -> Iterator[Finding]:
     for file in (folder / "images").glob("[0-9a-f]*"):
         if file.name not in named:
             yield Finding(place=file, kind="unfinished", said="an image whose correction was never acknowledged")
+    for name in store.holds_erased():
+        said = f"correction {name!r} has a tombstone and is there all the same: run the erasure again"
+        yield Finding(place=folder / LOG, kind="damaged", said=said)
     if (torn := folder / "corrections.torn").is_file():
         yield Finding(place=torn, kind="unfinished", said="the end of a log that a crash left half-written")
 
@@ -146,6 +150,8 @@ def check_log(folder: Path) -> Iterator[Finding]:
 
 def check_unfinished(root: Path) -> Iterator[Finding]:
     """Find what somebody who was killed left half-written."""
+    for place in sorted(root.rglob(BEGUN)):
+        yield Finding(place=place, kind="damaged", said="an erasure was begun and not ended; run it again")
     for pattern in UNFINISHED:
         for place in sorted(root.rglob(pattern)):
             yield Finding(place=place, kind="unfinished", said="left half-written; no reader sees it")

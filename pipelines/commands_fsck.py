@@ -5,8 +5,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from htr.places import find_places
 from htr.signing import find_verify_key
-from pipelines.fsck import check, find_places
+from pipelines.fsck import check
 
 FORMAT_VERSION = 1
 

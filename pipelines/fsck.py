@@ -5,15 +5,12 @@ corrections, prediction logs, journals of the governor, MLflow databases. Each i
 points from one to another: aliases to bundles, decisions to causes, trainings to decisions, corrections to lines.
 """
 
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from htr.correction_store import LOG
-from htr.errors import QuillflowError, SettingsError
-from htr.image_log import FOLDER as IMAGE_LOG
+from htr.errors import QuillflowError
 from htr.lines import ASKED_FOR, CORRECTIONS, LinesDataset
+from htr.places import Places
 from htr.soundness import (
     Finding,
     check_bundle,
@@ -32,57 +29,6 @@ from monitoring.governor.local_child import BEGAN
 from monitoring.governor.state import fold
 
 GUARD_LOG = "decisions.jsonl"
-_SKIPPED = {"checkpoints", ".venv", ".git"}
-"""Folders that are not looked into: what training resumes from is training's own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Places:
-    """What lies where below a folder."""
-
-    bundles: list[Path] = field(default_factory=list)
-    lines: list[Path] = field(default_factory=list)
-    corrections: list[Path] = field(default_factory=list)
-    logs: list[Path] = field(default_factory=list)
-    journals: list[Path] = field(default_factory=list)
-    decisions: list[Path] = field(default_factory=list)
-    registries: list[Path] = field(default_factory=list)
-    links: list[Path] = field(default_factory=list)
-
-    def counts(self) -> dict[str, int]:
-        """Return how many of each there are."""
-        return {name: len(getattr(self, name)) for name in self.__dataclass_fields__}
-
-
-def find_places(root: Path) -> Places:
-    """Look for everything that has a format of ours.
-
-    Raises:
-        SettingsError: there is no such folder.
-    """
-    if not root.is_dir():
-        raise SettingsError(
-            f"--root {root}: no such folder; give the one that the loop, or the services, write to"
-        )
-    places = Places()
-    for name, folders, files in os.walk(root):
-        folder = Path(name)
-        folders[:] = sorted(one for one in folders if one not in _SKIPPED and not one.startswith("."))
-        places.links.extend(folder / one for one in (*folders, *files) if (folder / one).is_symlink())
-        for file, found in (
-            ("bundle.json", places.bundles),
-            ("dataset.json", places.lines),
-            (LOG, places.corrections),
-            (JOURNAL, places.journals),
-            (GUARD_LOG, places.decisions),
-        ):
-            if file in files:
-                found.append(folder)
-        places.registries.extend(folder / one for one in files if one == "mlflow.db")
-        is_log = any(one.endswith(".parquet") and one[:8].isdecimal() and one[8:9] == "T" for one in files)
-        if is_log and folder.name != IMAGE_LOG:
-            places.logs.append(folder)
-    return places
 
 
 def check(

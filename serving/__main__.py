@@ -1,4 +1,4 @@
-"""python -m serving: a model in, a KServe server out, until Ctrl-C or SIGTERM."""
+"""python -m serving: a model in, a KServe server out, until Ctrl-C or SIGTERM; or ``forget`` somebody's lines."""
 
 import argparse
 import os
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve; return the exit code: 0 after an orderly stop, 2 where a setting or a service is at fault."""
-    return run_command(_serve, _parser(), argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["forget"]:
+        from serving.forget import main as forget
+
+        return forget(arguments[1:])
+    return run_command(_serve, _parser(), arguments)
 
 
 def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitStack) -> None:

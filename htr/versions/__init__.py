@@ -7,6 +7,7 @@ store.fetch("lines", version.digest, Path("copy"))
 
 from pathlib import Path
 
+from htr.lines import LinesDataset
 from htr.versions.addresses import (
     KINDS,
     Address,
@@ -31,6 +32,7 @@ __all__ = [
     "VersionStore",
     "find_version",
     "is_address",
+    "open_lines",
     "open_store",
     "parse_version_uri",
     "store_uri",
@@ -75,3 +77,17 @@ def find_version(address: str, kind: str) -> tuple[VersionStore, Version]:
     found = parse_version_uri(address, kind)
     store = open_store(found.store)
     return store, store.find(found.kind, found.digest or found.name)
+
+
+def open_lines(place: str | Path) -> LinesDataset:
+    """Open a lines dataset: a folder, or an address of a version, whose shards come when they are read.
+
+    Raises:
+        DataError: there is none, or it is not what was published.
+        SettingsError: the address is none.
+        StoreError: the store is away or refuses.
+    """
+    if not is_address(str(place)):
+        return LinesDataset.open(place)
+    found = parse_version_uri(str(place), "lines")
+    return open_store(found.store).lines(found.digest or found.name)

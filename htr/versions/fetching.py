@@ -76,9 +76,10 @@ def receive(
         os.fsync(out.fileno())
     if digest.hexdigest() == file.sha256:
         return
+    came = part.stat().st_size
     part.unlink()
     if had:  # a crash of the machine may have left anything here: begin again
-        on_bytes(-had)
+        on_bytes(-came)
         receive(objects, file, part, shown=shown, on_bytes=on_bytes)
         return
     raise AlteredError(

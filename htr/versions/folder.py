@@ -95,13 +95,17 @@ class FolderObjects:
         """A file to fill, locked for as long as its writer lives."""
         folder = self._root / "partial"
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
-        with partial.open("xb") as out:
-            fcntl.flock(out, fcntl.LOCK_EX)
-            try:
-                yield partial, out
-            finally:
-                partial.unlink(missing_ok=True)
+        while True:
+            partial = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+            with partial.open("xb") as out:
+                fcntl.flock(out, fcntl.LOCK_EX)
+                if os.fstat(out.fileno()).st_nlink == 0:
+                    continue  # another cleaned up between its making and its locking
+                try:
+                    yield partial, out
+                finally:
+                    partial.unlink(missing_ok=True)
+                return
 
     def _publish(self, out: BinaryIO, partial: Path, place: Path) -> None:
         out.flush()

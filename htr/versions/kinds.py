@@ -6,9 +6,9 @@ from pathlib import Path
 
 from htr.bundle import MANIFEST, Bundle
 from htr.errors import AlteredError, DataError, QuillflowError
-from htr.lines import LinesDataset, file_sha256
+from htr.lines import DatasetInfo, LinesDataset, file_sha256
 from htr.versions.addresses import plain_digest
-from htr.versions.records import Lineage, StoredFile, check_path
+from htr.versions.records import MAX_TOLD, Lineage, StoredFile, check_path
 
 SIGNATURE = "model.sig"
 """Signature over a bundle: travels with it, and is not covered by its digest."""
@@ -45,7 +45,8 @@ def check_content(kind: str, folder: Path, digest: str) -> None:
     try:
         found = read_content(kind, folder).digest
     except QuillflowError as error:
-        raise AlteredError(f"{kind} {digest}: what the store holds is not what was published ({error})") from error
+        # Altered, or written by a later release: the reason says which.
+        raise AlteredError(f"{kind} {digest}: came as published, but cannot be used ({error})") from error
     if found != digest:
         raise AlteredError(f"{kind} {digest}: the store holds {found} under this digest; publish it again")
 
@@ -54,18 +55,28 @@ def _lines(folder: Path) -> Content:
     dataset = LinesDataset.open(folder)
     shards = {_inside(folder, shard["file"]): shard["sha256"] for shard in dataset.info.shards}
     dataset.verify()
-    told = dataset.info.lineage
-    policy = told.get("policy") or {}
     optional = [name for name in ("quarantine.csv",) if (folder / name).is_file()]
     return Content(
         digest=plain_digest(dataset.digest),
         files=_described(folder, shards | dict.fromkeys([*optional, "dataset.json"], "")),
-        lineage=Lineage(
-            parent=_digits(str(told.get("parent", ""))),
-            policy=f"{policy.get('name', '')} {policy.get('digest', '')}".strip(),
-            importer=str(told.get("importer", "")),
-        ),
+        lineage=lineage_of(dataset.info),
     )
+
+
+def lineage_of(info: DatasetInfo) -> Lineage:
+    """Return what a lines dataset itself says of where it came from."""
+    told = info.lineage
+    policy = told.get("policy") or {}
+    return Lineage(
+        parent=_digits(_line(told.get("parent", ""))),
+        policy=_line(f"{policy.get('name', '')} {policy.get('digest', '')}"),
+        importer=_line(told.get("importer", "")),
+    )
+
+
+def _line(told: object) -> str:
+    """Return what anybody may have written into a dataset as one line that a lineage takes."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(told)).split())[:MAX_TOLD]
 
 
 def _bundle(folder: Path) -> Content:
@@ -79,9 +90,9 @@ def _bundle(folder: Path) -> Content:
             | dict.fromkeys([*optional, MANIFEST], ""),
         ),
         lineage=Lineage(
-            parent=_digits(bundle.base_digest),
-            commit=bundle.git_commit,
-            dataset=_digits(bundle.dataset_digest),
+            parent=_digits(_line(bundle.base_digest)),
+            commit=_line(bundle.git_commit),
+            dataset=_digits(_line(bundle.dataset_digest)),
         ),
     )
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,6 +19,8 @@ from htr.errors import AlteredError, DataError
 from htr.versions.addresses import checked_kind, checked_name, plain_digest
 
 FORMAT_VERSION = 1
+MAX_TOLD = 1000
+"""Longest value of a lineage, in characters."""
 MAX_BYTES = 64 << 20
 """Largest manifest or index that is read."""
 
@@ -39,8 +42,10 @@ class Lineage:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not isinstance(value, str) or len(value) > 1000:
-                raise ValueError(f"Lineage.{name} must be a text of at most 1000 characters, got {value!r}")
+            if not isinstance(value, str) or len(value) > MAX_TOLD or not value.isprintable():
+                raise ValueError(
+                    f"Lineage.{name} must be one line of at most {MAX_TOLD} characters, got {value!r}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +106,7 @@ class Publication:
         checked_kind(self.kind)
         checked_name(self.name)
         plain_digest(self.digest)
+        datetime.fromisoformat(self.created)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,8 +216,8 @@ def _opened(data: bytes, where: str) -> dict[str, Any]:
         intact = check == _check(raw)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise AlteredError(f"{where}: altered since it was written ({type(error).__name__})") from error
-    if not intact:
-        raise AlteredError(f"{where}: altered since it was written (its check differs)")
     if version != FORMAT_VERSION:
         raise DataError(f"{where}: format version {version}, this program reads {FORMAT_VERSION}; use its release")
+    if not intact:
+        raise AlteredError(f"{where}: altered since it was written (its check differs)")
     return dict(raw)

@@ -18,11 +18,13 @@ from pathlib import Path
 
 from htr.errors import MissingError, StoreError
 from htr.versions.addresses import checked_kind, checked_name, is_digest, plain_digest, version_uri
+from htr.versions.cache import FileCache
 from htr.versions.difference import Difference, compare
 from htr.versions.fetching import blob_key, fetch_version
 from htr.versions.kinds import SIGNATURE, Content, read_content
 from htr.versions.objects import Objects
 from htr.versions.records import Index, Lineage, Manifest, Publication, StoredFile, Version
+from htr.versions.stored_lines import StoredLines
 
 INDEX = "index.json"
 _TRIES = 60
@@ -135,6 +137,15 @@ class VersionStore:
             StoreError: the store is away or refuses.
         """
         return fetch_version(self._objects, self.version(kind, digest), Path(into), on_progress)
+
+    def lines(self, wanted: str, *, cache: FileCache | None = None) -> StoredLines:
+        """Open a lines dataset where it lies; its shards come when they are read.
+
+        Args:
+            wanted: digest or name.
+            cache: where shards are kept; by default QUILLFLOW_CACHE, or a folder of the user's.
+        """
+        return StoredLines(self._objects, self.find("lines", wanted), cache)
 
     def names(self, kind: str) -> dict[str, str]:
         """Return every name with the digest that it stands for now."""

@@ -127,6 +127,14 @@ def test_a_bundle_keeps_its_digest_when_signed_and_its_copies_are_signed(
     verify_bundle(shutil.copytree(signed, tmp_path / "of another name"), keys[1])
 
 
+def test_a_link_to_a_bundle_stands_for_it(signed: Path, keys: tuple[Path, Path]) -> None:
+    champion = signed.with_name("champion")
+    champion.symlink_to(signed.name)
+    sign_bundle(champion, keys[0])
+    verify_bundle(champion, keys[1])
+    assert champion.is_symlink()
+
+
 def test_an_amended_bundle_is_unsigned(signed: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     amended = amend_bundle(Bundle.open(signed), tmp_path / "amended", {}, metrics={"cer": 0.5})
     with pytest.raises(SignatureError, match="not signed"):

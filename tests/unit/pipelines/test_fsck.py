@@ -11,10 +11,11 @@ import pytest
 from htr.correction_store import CorrectionStore, image_digest
 from htr.corrections import Correction
 from htr.importers.corrections import import_corrections
+from htr.places import find_places
 from htr.signing import make_keys, sign_bundle
 from monitoring.governor.events import Decision, Record, Started, Wish, to_json
 from pipelines.__main__ import main
-from pipelines.fsck import check, find_places
+from pipelines.fsck import check
 from pipelines.fsck_registry import check_registry
 from tests.conftest import line_png
 from tests.fakes import NOON, log_rows, profile_rows
