@@ -41,9 +41,9 @@ def draw(facts: Mapping[str, Any], file: Path) -> None:
         axis.annotate(
             "\n".join(_in_words(name, facts) for name in names),
             (x, top * 0.985),
-            xytext=(5 if number % 2 == 0 else -5, 0),
+            xytext=(-5 if number % 2 == 0 else 5, 0),
             textcoords="offset points",
-            ha="left" if number % 2 == 0 else "right",
+            ha="right" if number % 2 == 0 else "left",
             va="top",
             fontsize=8.5,
         )
@@ -110,7 +110,7 @@ def _parts(axis: Any, windows: Any, starts: Any, ends: Any, hand: str) -> None:
         if at < len(windows) and _kind(windows[at]) == _kind(windows[begin]):
             continue
         window = windows[begin]
-        name = hand if window["hand"] == "new hand" else "hands that it knows"
+        name = hand if window["hand"] == "new hand" else "known\nhands"
         axis.text(
             float(starts[begin] + ends[at - 1]) / 2,
             0.02,
