@@ -246,3 +246,17 @@ def test_versions_are_signed_where_training_has_a_key_and_unsigned_champions_are
             verify_bundle(out, public)
             assert Bundle.open(out).digest == registered.bundle.digest
     registered.client.delete_registered_model_alias("quillflow", "champion")
+
+
+def test_of_two_versions_that_a_lost_answer_made_of_one_the_first_stays(
+    registered: Registered, lines: LinesDataset
+) -> None:
+    """MLflow's client asks again when an answer is lost; what it asked for had happened, and happens again"""
+    run_id = begin_run(registered.uri)
+    first = registered.publish(lines, run_id)
+    source = registered.client.get_model_version("quillflow", first).source
+    doubled = registered.client.create_model_version("quillflow", source, run_id).version
+    assert registered.publish(lines, run_id) == first
+    found = registered.client.search_model_versions("name = 'quillflow'")
+    assert [str(one.version) for one in found if one.run_id == run_id] == [first]
+    assert str(doubled) != first
