@@ -27,7 +27,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift trust bench compile submit wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift trust bench licences compile submit wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -83,6 +83,11 @@ trust: setup ## Faults, attacks, promises: kills by the hundred, hostile input (
 
 bench: setup ## Peers and ours on the same lines, split and time: make bench LINES=<lines dataset> MINUTES=18
 	@$(BIN)/python -m benchmarks.peers --minutes $(MINUTES) $(if $(LINES),--lines "$(LINES)") $(ARGS)
+
+licences: setup ## Every dependency and its licence: build/licences.csv
+	@mkdir -p build
+	@$(BIN)/python -m tests.trust.licences > build/licences.csv
+	@echo "wrote build/licences.csv"
 
 wheel: setup ## Build the wheel: dist/
 	@$(BIN)/python -m build --installer uv --wheel --outdir dist
