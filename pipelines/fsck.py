@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from htr.errors import QuillflowError
+from htr.labelling import read_request
 from htr.lines import ASKED_FOR, CORRECTIONS, LinesDataset
 from htr.places import Places
 from htr.soundness import (
@@ -24,7 +25,6 @@ from monitoring.decisions import DecisionLog
 from monitoring.governor.events import Record
 from monitoring.governor.journal import FILE as JOURNAL
 from monitoring.governor.journal import read_journal
-from monitoring.governor.labelling import read_request
 from monitoring.governor.local_child import BEGAN
 from monitoring.governor.state import fold
 
