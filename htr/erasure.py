@@ -23,7 +23,7 @@ from htr.correction_store import CorrectionStore
 from htr.errors import OutputError, SettingsError
 from htr.image_log import FOLDER as IMAGES
 from htr.labelling import FOLDER as REQUESTS
-from htr.labelling import read_request, request_numbers, write_request
+from htr.labelling import DamagedRequestError, read_request, request_numbers, write_request
 from htr.lines import CORRECTIONS, Line, LinesDataset, LinesWriter
 from htr.places import find_places
 from htr.tombstones import hashed
@@ -31,7 +31,7 @@ from htr.tombstones import hashed
 ERASING = "erasing"
 BEGUN = ".erasure.json"
 """In the first folder while an erasure is under way: what it is about."""
-MENTIONING = {".json", ".jsonl", ".html", ".csv", ".txt", ".md"}
+MENTIONING = {".json", ".jsonl", ".html", ".csv", ".txt", ".md", ".damaged"}
 MAX_MENTION_BYTES = 64 * 2**20
 
 
@@ -286,7 +286,10 @@ def _erase_requests(root: Path, marks: _Marks, found: Found, *, dry_run: bool) -
     """Take lines out of what people were asked to correct."""
     for state in sorted(folder.parent for folder in root.rglob(REQUESTS) if folder.is_dir()):
         for number in request_numbers(state):
-            request = read_request(state, number)
+            try:
+                request = read_request(state, number)
+            except DamagedRequestError:  # where it names a line, it is listed
+                continue
             if request is None:
                 continue
             left = tuple(one for one in request.lines if not marks.is_row(one.request_id, one.position))
