@@ -39,8 +39,10 @@ _EXTRAS = {
     "pypdfium2": "pages",
     "minio": "store",
     "urllib3": "store",
+    "model_signing": "signing",
+    "cryptography": "signing",
+    "OpenSSL": "signing",
 }
-_EXTRAS |= {"model_signing": "signing", "cryptography": "signing", "OpenSSL": "signing"}
 """Packages that the light install lacks -> the extra that brings them; all others come with ``train``."""
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from htr.append_log import write_durably
 from htr.correction_store import CorrectionStore
 from htr.errors import OutputError, SettingsError
 from htr.image_log import FOLDER as IMAGES
+from htr.labelling import FOLDER as REQUESTS
+from htr.labelling import DamagedRequestError, read_request, request_numbers, write_request
 from htr.lines import CORRECTIONS, Line, LinesDataset, LinesWriter
 from htr.places import find_places
 from htr.tombstones import hashed
@@ -29,7 +31,7 @@ from htr.tombstones import hashed
 ERASING = "erasing"
 BEGUN = ".erasure.json"
 """In the first folder while an erasure is under way: what it is about."""
-MENTIONING = {".json", ".jsonl", ".html", ".csv", ".txt", ".md"}
+MENTIONING = {".json", ".jsonl", ".html", ".csv", ".txt", ".md", ".damaged"}
 MAX_MENTION_BYTES = 64 * 2**20
 
 
@@ -282,17 +284,19 @@ def _end_what_was_begun(root: Path) -> None:
 
 def _erase_requests(root: Path, marks: _Marks, found: Found, *, dry_run: bool) -> None:
     """Take lines out of what people were asked to correct."""
-    for file in root.rglob("labelling/*.json"):
-        values = json.loads(file.read_text(encoding="utf-8"))
-        lines = values.get("lines", []) if isinstance(values, dict) else []
-        left = [one for one in lines if not marks.is_row(one.get("request_id", ""), one.get("position", 0))]
-        if len(left) == len(lines):
-            continue
-        found.requests += len(lines) - len(left)
-        if not dry_run:
-            told = values.get("erased", 0) + len(lines) - len(left)
-            changed = {**values, "lines": left, "erased": told}
-            write_durably(file, (json.dumps(changed, indent=2, ensure_ascii=False) + "\n").encode())
+    for state in sorted(folder.parent for folder in root.rglob(REQUESTS) if folder.is_dir()):
+        for number in request_numbers(state):
+            try:
+                request = read_request(state, number)
+            except DamagedRequestError:  # where it names a line, it is listed
+                continue
+            if request is None:
+                continue
+            left = tuple(one for one in request.lines if not marks.is_row(one.request_id, one.position))
+            if len(left) < len(request.lines):
+                found.requests += len(request.lines) - len(left)
+                if not dry_run:
+                    write_request(state, replace(request, lines=left))
 
 
 def _erase_caches(root: Path, names: set[str], found: Found, *, dry_run: bool) -> None:

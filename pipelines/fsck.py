@@ -106,8 +106,8 @@ def check_journal(folder: Path) -> Iterator[Finding]:
         ):
             try:
                 if read_request(folder, record.seq) is None and (folder / "labelling").is_dir():
-                    said = f"record {record.seq} asks for labels, and there is no request"
-                    yield Finding(place=folder / "labelling", kind="lost", said=said)
+                    said = f"record {record.seq} asked for labels; dealt with before a request could be written"
+                    yield Finding(place=folder / "labelling", kind="unfinished", said=said)
             except QuillflowError as error:
                 yield Finding(place=folder / "labelling", kind="damaged", said=str(error))
 

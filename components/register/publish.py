@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from components import tracking
 from htr.bundle import Bundle
@@ -27,7 +28,7 @@ def publish(
     files: Mapping[str, Path],
     asked_by: str = "",
 ) -> str:
-    """Register a bundle, with reports on its run and what it is in its tags.
+    """Register a bundle, signed where QUILLFLOW_SIGN_KEY says by whom, with reports on its run and tags.
 
     Args:
         bundle_path: the evaluated bundle.
@@ -38,8 +39,6 @@ def publish(
         dataset_uri: address of the dataset's version in a store; "" where it is in none.
         files: artifact name -> file; ``decision.json`` must be among them.
         asked_by: what the run was begun for, so that whoever began it knows its version again; "" for nothing.
-
-    The version is signed where QUILLFLOW_SIGN_KEY names a private key.
 
     Returns:
         The version. A run registers one version only: asked again, it gives that one back.
@@ -67,11 +66,7 @@ def publish(
         tracking.tracked_run(run_id),
         tempfile.TemporaryDirectory() as folder,
     ):
-        known = [
-            tracking.Version(name=model_name, version=str(found.version), run_id=run_id)
-            for found in client.search_model_versions(f"name = '{model_name}'")
-            if found.run_id == run_id
-        ]
+        known = _versions(client, model_name, run_id)
         for name, file in files.items():
             named = Path(folder) / name
             shutil.copyfile(file, named)
@@ -79,12 +74,24 @@ def publish(
         tracking.log_metrics({f"final_{name}": value for name, value in bundle.metrics.items()})
         # MLflow keeps the folder's own name, and whoever fetches the version looks for this one.
         logged = Path(shutil.copytree(bundle.path, Path(folder) / tracking.BUNDLE))
-        sign_if_asked(logged)  # before it is published: what a server fetches by its address is signed, too
+        sign_if_asked(logged)
         tags |= _addresses(logged, model_name, run_id, dataset_uri)
-        version = known[0] if known else tracking.register_bundle(name=model_name, bundle=logged, example=example)
+        if not known:
+            tracking.register_bundle(name=model_name, bundle=logged, example=example)
+        # MLflow's client asks again where the answer was lost, and may have made two: the first one counts.
+        for made in _versions(client, model_name, run_id)[1:]:
+            client.delete_model_version(model_name, made.version)
+        version = _versions(client, model_name, run_id)[0]
         # Also for a known one: a try that was killed may have stopped between the version and its tags.
         tracking.describe(client, version, tags, tracking.CHALLENGER)
     return version.version
+
+
+def _versions(client: Any, model_name: str, run_id: str) -> list[tracking.Version]:
+    """Return the versions that a run registered, oldest first."""
+    found = client.search_model_versions(f"name = '{model_name}'")
+    numbers = sorted(int(one.version) for one in found if one.run_id == run_id)
+    return [tracking.Version(name=model_name, version=str(number), run_id=run_id) for number in numbers]
 
 
 def _addresses(bundle: Path, model_name: str, run_id: str, dataset_uri: str) -> dict[str, str]:

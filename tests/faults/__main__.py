@@ -15,6 +15,9 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument(
+        "--first", type=int, default=0, help="to play one round again: its number, and --rounds one more"
+    )
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--registry", action="store_true", help="disturb what writes to MLflow instead")
     args = parser.parse_args()
@@ -25,7 +28,9 @@ def main() -> int:
         disturbed = registry_parts(args.bundle, args.folder / "template")
     else:
         disturbed = parts(args.bundle)
-    played = rounds(disturbed, args.folder, seed=args.seed, count=args.rounds, seconds=args.seconds)
+    played = rounds(
+        disturbed, args.folder, seed=args.seed, count=args.rounds, seconds=args.seconds, first=args.first
+    )
     for one in played:
         wrong += bool(one.wrong)
         print(json.dumps(one.to_dict()), flush=True)

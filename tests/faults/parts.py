@@ -211,6 +211,13 @@ def with_corrections(folder: Path) -> None:
     correct(folder, lambda _: None)
 
 
+def with_a_cluster(folder: Path) -> None:
+    """Let the cluster have a disk of its own, as clusters have: its stand-in does not expect a full one."""
+    elsewhere = folder.with_name(f"{folder.name}-cluster")
+    elsewhere.mkdir()
+    (folder / "cluster").symlink_to(elsewhere)
+
+
 def with_keys(folder: Path) -> None:
     make_keys(folder / "keys")
 
@@ -226,6 +233,6 @@ def parts(bundle: Path) -> list[Part]:
         Part(name="dataset", act=learn, judge=judge_learnt, prepare=with_corrections),
         Part(name="publish", act=publish(bundle), judge=judge_published, prepare=with_keys),
         Part(name="log flush", act=write_log, judge=judge_log),
-        Part(name="governor", act=govern, judge=judge_governor),
-        Part(name="jumping clocks", act=govern_by_jumping_clocks, judge=judge_clock),
+        Part(name="governor", act=govern, judge=judge_governor, prepare=with_a_cluster),
+        Part(name="jumping clocks", act=govern_by_jumping_clocks, judge=judge_clock, prepare=with_a_cluster),
     ]

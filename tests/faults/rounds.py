@@ -30,7 +30,9 @@ class Round:
         return asdict(self)
 
 
-def rounds(parts: list[Part], folder: Path, *, seed: int, count: int, seconds: float) -> Iterator[Round]:
+def rounds(
+    parts: list[Part], folder: Path, *, seed: int, count: int, seconds: float, first: int = 0
+) -> Iterator[Round]:
     """Play rounds until so many are played or so much time is gone; parts and faults take turns.
 
     A folder whose round went wrong stays.
@@ -39,7 +41,7 @@ def rounds(parts: list[Part], folder: Path, *, seed: int, count: int, seconds: f
     whole = {part.name: _whole(part, folder / "whole" / part.name) for part in parts}
     faults = ["kill", "kill", "kill twice", "two at once", *(["disk full"] if has_small_disks(folder) else [])]
     turns = [(part, fault) for part in parts for fault in faults]
-    for number in range(count):
+    for number in range(first, count):
         if time.monotonic() > until:
             return
         part, fault = turns[number % len(turns)]

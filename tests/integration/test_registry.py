@@ -231,6 +231,40 @@ def test_without_an_address_the_message_says_how_to_give_one(tmp_path: Path) -> 
         fetch_champion("quillflow", "", tmp_path / "champion")
 
 
+def test_versions_are_signed_where_training_has_a_key_and_unsigned_champions_are_not_trained_on_from(
+    registered: Registered, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = make_keys(tmp_path / "keys")
+    monkeypatch.setenv(SIGN_VARIABLE, str(private))
+    signed = registered.publish(lines, begin_run(registered.uri))
+    monkeypatch.setenv(VERIFY_VARIABLE, str(public))
+    for version, refused in ((registered.version, True), (signed, False)):
+        registered.client.set_registered_model_alias("quillflow", "champion", version)
+        out = tmp_path / version
+        if refused:
+            with pytest.raises(SignatureError, match="not signed"):
+                fetch_champion("quillflow", registered.uri, out)
+        else:
+            assert fetch_champion("quillflow", registered.uri, out) == version
+            verify_bundle(out, public)
+            assert Bundle.open(out).digest == registered.bundle.digest
+    registered.client.delete_registered_model_alias("quillflow", "champion")
+
+
+def test_of_two_versions_that_a_lost_answer_made_of_one_the_first_stays(
+    registered: Registered, lines: LinesDataset
+) -> None:
+    """MLflow's client asks again when an answer is lost; what it asked for had happened, and happens again"""
+    run_id = begin_run(registered.uri)
+    first = registered.publish(lines, run_id)
+    source = registered.client.get_model_version("quillflow", first).source
+    doubled = registered.client.create_model_version("quillflow", source, run_id).version
+    assert registered.publish(lines, run_id) == first
+    found = registered.client.search_model_versions("name = 'quillflow'")
+    assert [str(one.version) for one in found if one.run_id == run_id] == [first]
+    assert str(doubled) != first
+
+
 def test_with_a_store_a_version_says_where_its_bundle_and_its_lines_are(
     registered: Registered, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,23 +303,3 @@ def test_a_run_names_its_lines_by_digest_and_by_where_they_stay(
     kept = tracking.VersionSource.from_dict(json.loads(found.dataset.source))
     assert (kept.uri, kept.load().digest) == (where, lines.digest)
     assert (run.data.tags["dataset_digest"], run.data.tags["dataset_uri"]) == (lines.digest, where)
-
-
-def test_versions_are_signed_where_training_has_a_key_and_unsigned_champions_are_not_trained_on_from(
-    registered: Registered, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    private, public = make_keys(tmp_path / "keys")
-    monkeypatch.setenv(SIGN_VARIABLE, str(private))
-    signed = registered.publish(lines, begin_run(registered.uri))
-    monkeypatch.setenv(VERIFY_VARIABLE, str(public))
-    for version, refused in ((registered.version, True), (signed, False)):
-        registered.client.set_registered_model_alias("quillflow", "champion", version)
-        out = tmp_path / version
-        if refused:
-            with pytest.raises(SignatureError, match="not signed"):
-                fetch_champion("quillflow", registered.uri, out)
-        else:
-            assert fetch_champion("quillflow", registered.uri, out) == version
-            verify_bundle(out, public)
-            assert Bundle.open(out).digest == registered.bundle.digest
-    registered.client.delete_registered_model_alias("quillflow", "champion")

@@ -132,7 +132,7 @@ def show(result: dict[str, Any]) -> None:
         ("by part", ", ".join(f"{count} {part}" for part, count in result["by_part"].items())),
         ("by fault", ", ".join(f"{count} {fault}" for fault, count in result["by_fault"].items())),
         ("attacks", f"{len(result['attacks'])}, refused {sum(one['refused'] for one in result['attacks'])}"),
-        ("promises", f"{result['promises']}, by {result['tests_passed']} tests that passed"),
+        ("promises", f"{result['promises']}, {result['tests_passed']} of their tests ran and passed"),
         ("tests that failed", ", ".join(result["tests_failed"]) or "none"),
         ("open findings", str(len(result["findings"]))),
         ("time", f"{result['seconds']:.0f} s"),

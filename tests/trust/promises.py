@@ -13,9 +13,13 @@ def promised_tests() -> list[tuple[str, str]]:
 
 
 def rows() -> list[str]:
-    """Return the page's rows of promises."""
-    lines = PAGE.read_text(encoding="utf-8").split("\n")
-    kept = [line for line in lines if line.startswith("| ") and "| test |" not in line]
-    return [
-        line for line in kept if "](" not in line and not re.fullmatch(r"\| [\w ,:0-9-]+ \| [0-9,. a-z]+ \|", line)
-    ]
+    """Return the page's rows of promises: those of tables whose last column is the test."""
+    kept, inside = [], False
+    for line in PAGE.read_text(encoding="utf-8").split("\n"):
+        if not line.startswith("|"):
+            inside = False
+        elif line.endswith("| test |"):
+            inside = True
+        elif inside and not line.startswith("|---"):
+            kept.append(line)
+    return kept

@@ -15,6 +15,7 @@ from htr.errors import ConflictError
 from htr.image_log import SCHEMA as IMAGE_SCHEMA
 from htr.image_log import read_images
 from htr.importers.corrections import import_corrections
+from htr.labelling import LabellingRequest, RequestedLine, write_request
 from htr.lines import LinesDataset
 from htr.places import find_places
 from htr.prediction_log import read_log
@@ -64,10 +65,11 @@ def root(tmp_path: Path) -> Path:
     CorrectionStore(root / "corrections").withdraw(withdrawn)
     import_corrections(root / "corrections", root / "datasets" / "key")
     write_lines(root / "lines", [make_line("one", 1, writer="writer-1"), make_line("two", 2, writer="other")])
-    request = {"format_version": 1, "record": 3, "champion": DIGEST, "reason": "r", "wanted": 2}
-    request["lines"] = [{"request_id": f"request-{n}", "position": 0, "why": "unsure"} for n in (1, 2)]
-    (root / "state" / "labelling").mkdir(parents=True)
-    (root / "state" / "labelling" / "3.json").write_text(json.dumps(request))
+    asked = tuple(
+        RequestedLine(request_id=f"request-{n}", position=0, why="control", chosen_by="sample") for n in (1, 2)
+    )
+    request = LabellingRequest(record=3, champion=DIGEST, reason="r", wanted=2, lines=asked)
+    write_request(root / "state", request)
     return root
 
 
