@@ -2,14 +2,17 @@
 
 import io
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from htr.audit.copies import MIN_CORRELATION, Copies, exact_copies, near_copies
+from htr.audit.copies import Copies, exact_copies, near_copies
 from htr.audit.fingerprints import fingerprint, ink_box
+from htr.audit.ledger import Ledger, Numbers
+from htr.audit.likeness import MIN_CORRELATION
 from htr.audit.measures import Measured, measured_line
 from htr.image import Geometry, Grey, decode
 from htr.importers.manifest import import_manifest
@@ -56,10 +59,10 @@ def measured(images: list[bytes], texts: list[str] | None = None) -> list[Measur
 
 
 def found(images: list[bytes], texts: list[str] | None = None) -> list[Copies]:
-    def greys(rows: set[int]) -> Mapping[int, Grey]:
-        return {row: decode(images[row]) for row in rows}
+    def greys(rows: Numbers) -> AbstractContextManager[Mapping[int, Grey]]:
+        return nullcontext({row: decode(images[row]) for row in rows.tolist()})
 
-    return near_copies(measured(images, texts), greys)
+    return near_copies(Ledger.of(measured(images, texts)), greys)
 
 
 def written(text: str, hand: int) -> bytes:
@@ -85,7 +88,7 @@ def test_a_copy_is_found_in_every_form_of_it(form: str) -> None:
 
 def test_different_lines_are_no_copies() -> None:
     assert found(HANDS) == []
-    assert exact_copies(measured(HANDS)) == []
+    assert exact_copies(Ledger.of(measured(HANDS))) == []
 
 
 def test_printed_lines_that_differ_in_one_digit_are_no_copies() -> None:
@@ -105,7 +108,7 @@ def test_the_same_words_written_again_by_one_hand_are_no_copies(tmp_path: Path) 
 def test_the_same_pixels_are_exact_copies_however_they_are_encoded() -> None:
     grey = decode(HANDS[0])
     images = [encoded(grey), HANDS[1], encoded(grey, "BMP"), encoded(grey, "WEBP", lossless=True)]
-    (group,) = exact_copies(measured(images))
+    (group,) = exact_copies(Ledger.of(measured(images)))
     assert group == Copies(rows=(0, 2, 3), correlation=1.0)
 
 

@@ -1,0 +1,113 @@
+"""A lines dataset on disk, opened for reading; one row group of it is in memory at a time."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from htr.errors import DataError
+from htr.lines.format import FORMAT_VERSION, SCHEMA, DatasetInfo, Line, file_sha256
+
+
+class LinesDataset:
+    """A lines dataset on disk, opened for reading."""
+
+    def __init__(self, path: Path, info: DatasetInfo) -> None:
+        self.path = path
+        self.info = info
+
+    @classmethod
+    def open(cls, path: Path | str) -> "LinesDataset":
+        """Open a dataset folder.
+
+        Raises:
+            DataError: there is no dataset there, or it is of another format version.
+        """
+        path = Path(path)
+        meta = path / "dataset.json"
+        if not meta.is_file():
+            raise DataError(
+                f"{path}: not a lines dataset (no dataset.json). "
+                "Make one with: python -m htr import manifest TABLE.csv --out DIR"
+            )
+        try:
+            raw = json.loads(meta.read_text(encoding="utf-8"))
+            version = raw["format_version"]
+            if version != FORMAT_VERSION:
+                raise DataError(
+                    f"{meta}: format version {version}, this program reads {FORMAT_VERSION}; import again"
+                )
+            # What the lines came from was not always written down.
+            raw = {"lineage": {}} | raw
+            info = DatasetInfo(**{f.name: raw[f.name] for f in fields(DatasetInfo)})
+            missing = [s["file"] for s in info.shards if not (path / s["file"]).is_file()]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{meta}: damaged ({error}); import the dataset again") from error
+        if missing:
+            raise DataError(f"{path}: shards are missing: {missing}; import the dataset again")
+        return cls(path, info)
+
+    def __len__(self) -> int:
+        return self.info.num_lines
+
+    @property
+    def digest(self) -> str:
+        """Content digest, ``sha256:...``."""
+        return self.info.digest
+
+    def lines(self, split: str | None = None) -> Iterator[Line]:
+        """Yield the lines, or those of one split, in stored order; one row group is in memory at a time."""
+        for shard in self.info.shards:
+            file = self.path / shard["file"]
+            try:
+                parquet = pq.ParquetFile(file)
+                for batch in parquet.iter_batches(batch_size=512):
+                    for row in batch.to_pylist():
+                        if split is None or row["split"] == split:
+                            yield Line(**row)
+            except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+                raise DataError(f"{file}: damaged shard ({error}); import the dataset again") from error
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns of all lines as one Arrow table, without touching the others (images, say)."""
+        files = [pq.read_table(self.path / s["file"], columns=list(names)) for s in self.info.shards]
+        schema = pa.schema([SCHEMA.field(n) for n in names])
+        return pa.concat_tables([f.cast(schema) for f in files]) if files else schema.empty_table()
+
+    def batches(self, names: Sequence[str], *, rows: int = 4096) -> Iterator[pa.RecordBatch]:
+        """Yield some columns of all lines in stored order, so many rows at a time at most.
+
+        Raises:
+            DataError: a shard cannot be read to its end.
+        """
+        for shard in self.info.shards:
+            file = self.path / shard["file"]
+            try:
+                with pq.ParquetFile(file) as parquet:
+                    yield from parquet.iter_batches(batch_size=rows, columns=list(names))
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"{file}: damaged shard ({error}); import the dataset again") from error
+
+    def texts(self, split: str | None = None) -> list[str]:
+        """Return the transcriptions, of one split or of all."""
+        rows = self.columns(["text", "split"]).to_pylist()
+        return [row["text"] for row in rows if split is None or row["split"] == split]
+
+    def verify(self) -> None:
+        """Read everything and compare it with the digests.
+
+        Raises:
+            DataError: a shard or a line differs from what ``dataset.json`` promises.
+        """
+        for shard in self.info.shards:
+            if file_sha256(self.path / shard["file"]) != shard["sha256"]:
+                raise DataError(f"{self.path / shard['file']}: altered since it was written; import again")
+        content = hashlib.sha256()
+        for line in self.lines():
+            content.update(line.digest())
+        if f"sha256:{content.hexdigest()}" != self.digest:
+            raise DataError(f"{self.path}: content differs from its digest {self.digest}; import again")
