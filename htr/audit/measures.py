@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from htr.audit.fingerprints import Fingerprint, fingerprint
 from htr.ctc import steps_needed
 from htr.errors import ImageError
 from htr.image import Geometry, Grey, decode, probe, scaled_width
-from htr.levels import measure_levels
+from htr.levels import measure_levels, percentiles
 from htr.lines import SCHEMA, LinesDataset
 
 Row = dict[str, Any]
@@ -110,8 +111,8 @@ def measured_line(number: int, row: Row, geometry: Geometry) -> Measured:
 
 def _picture(data: bytes, grey: Grey, stored: tuple[int | None, int | None], geometry: Geometry) -> Picture:
     size = probe(data)
-    darkest, lightest = np.percentile(grey, (0.1, 99.9))
-    low, middle, high = np.percentile(grey, (1, 50, 99))
+    counts = np.asarray(Image.fromarray(grey).histogram())
+    darkest, low, middle, high, lightest = percentiles(counts, (0.1, 1, 50, 99, 99.9))
     levels = measure_levels(grey)
     paper, ink = levels.paper, levels.ink
     columns = max(geometry.min_width, scaled_width(grey, geometry))
@@ -121,8 +122,8 @@ def _picture(data: bytes, grey: Grey, stored: tuple[int | None, int | None], geo
         size_fault=f"{stored[0]} x {stored[1]}, but it is {size[0]} x {size[1]}" if stored != size else "",
         sha256=hashlib.sha256(data).hexdigest(),
         pixels=hashlib.sha256(repr(grey.shape).encode() + grey.tobytes()).digest(),
-        contrast=float(lightest - darkest),
-        ink_contrast=float(high - middle if ink > paper else middle - low),
+        contrast=lightest - darkest,
+        ink_contrast=high - middle if ink > paper else middle - low,
         is_dark=ink > paper,
         steps=-(-columns // geometry.column_step),  # as line_tensor pads it
         fingerprint=fingerprint(grey),

@@ -120,8 +120,8 @@ class ImagesBesideTable:
         return next(iter(found.values()), None)
 
     def _archive(self, path: Path) -> TarImages:
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise RowRejected("outside_folder", f"{path} is a link that leads out of {self.folder}")
         if path not in self._archives:
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise RowRejected("outside_folder", f"{path} is a link that leads out of {self.folder}")
             self._archives[path] = self._stack.enter_context(TarImages(path))
         return self._archives[path]

@@ -34,12 +34,20 @@ def scaled(grey: Grey, factor: float) -> Grey:
     return np.asarray(Image.fromarray(grey).resize((round(width * factor), round(height * factor))))
 
 
+def turned(grey: Grey, degrees: float) -> Grey:
+    paper = int(np.median(grey))
+    image = Image.fromarray(grey).rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=paper)
+    return np.asarray(image, np.uint8)
+
+
 FORMS: dict[str, Callable[[Grey], bytes]] = {
     "jpeg": lambda grey: encoded(grey, "JPEG", quality=50),
     "smaller": lambda grey: encoded(scaled(grey, 0.7)),
     "larger": lambda grey: encoded(scaled(grey, 1.5)),
     "dimmed": lambda grey: encoded((grey * 0.8).astype(np.uint8)),
     "on more paper": lambda grey: encoded(np.pad(grey, ((9, 3), (2, 14)), constant_values=int(np.median(grey)))),
+    "turned by 1 degree": lambda grey: encoded(turned(grey, 1)),
+    "turned by 3 degrees": lambda grey: encoded(turned(grey, -3)),
     "inverted": lambda grey: encoded(255 - grey),
     "noisy": lambda grey: encoded(
         np.clip(grey + np.random.default_rng(3).normal(0, 6, grey.shape), 0, 255).astype(np.uint8)
