@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
@@ -24,7 +25,7 @@ from htr.lines import LinesDataset
 _STYLE = Path(__file__).with_name("page.css")
 FINDINGS_A_RULE = 12
 IMAGES_A_FINDING = 4
-SHEET_A_SOURCE = 8
+SHEET_A_SOURCE = 12
 """Lines of every source on the contact sheet."""
 MAX_SOURCES = 12
 _HEIGHT = 64
@@ -60,7 +61,8 @@ def audit_page(audit: Audit, dataset: LinesDataset) -> str:
         _rules(audit),
         *(_section(rule, found, rows, number, pictures) for rule, found in ruled),
         "<h2>A look at the lines</h2>",
-        "<p>Some of every source, spread evenly: image and label should belong together.</p>",
+        "<p>Some of every source, from as many pages as there is room for: image and label should belong "
+        "together.</p>",
         *(_contact(source, at, rows, pictures) for source, at in sheet.items()),
         "<footer>The same findings, complete, one JSON object a line: <code>audit.jsonl</code></footer>",
     ]
@@ -169,19 +171,32 @@ def _line(row: Said, picture: str, *, text: bool = False) -> str:
 
 
 def _sheet(dataset: LinesDataset) -> dict[str, list[int]]:
-    """Return row numbers spread evenly over each of the largest sources."""
-    values = dataset.columns(["source"])["source"].cast(pa.string()).fill_null("").combine_chunks()
-    coded = values.dictionary_encode()
-    codes, sources = coded.indices.to_numpy(), coded.dictionary.to_pylist()
+    """Return row numbers of each of the largest sources, spread over its pages and then over their lines."""
+    table = dataset.columns(["source", "page"])
+    (codes, sources), (pages, _) = _coded(table["source"]), _coded(table["page"])
     counts = dict(zip(sources, np.bincount(codes, minlength=len(sources)).tolist(), strict=True))
     largest = sorted(sources, key=lambda source: (-counts[source], source))[:MAX_SOURCES]
-    sheet = {}
-    for source in largest:
-        rows = np.flatnonzero(codes == sources.index(source))
-        if len(rows) > SHEET_A_SOURCE:
-            rows = rows[np.arange(SHEET_A_SOURCE) * len(rows) // SHEET_A_SOURCE]
-        sheet[source] = rows.tolist()
-    return sheet
+    return {source: _spread(np.flatnonzero(codes == sources.index(source)), pages) for source in largest}
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[str]]:
+    coded = column.cast(pa.string()).fill_null("").combine_chunks().dictionary_encode()
+    return coded.indices.to_numpy(), coded.dictionary.to_pylist()
+
+
+def _spread(rows: npt.NDArray[np.int64], pages: npt.NDArray[np.int32]) -> list[int]:
+    of_page, firsts = np.unique(pages[rows], return_index=True)
+    shown = _evenly(of_page[np.argsort(firsts)], SHEET_A_SOURCE)
+    each = -(-SHEET_A_SOURCE // len(shown))
+    chosen = [row for page in shown.tolist() for row in _evenly(rows[pages[rows] == page], each).tolist()]
+    return [int(row) for row in _evenly(np.array(sorted(chosen)), SHEET_A_SOURCE)]
+
+
+def _evenly(values: npt.NDArray[np.integer], count: int) -> npt.NDArray[np.integer]:
+    """Return so many of the values at most, from the middle of as many equal parts."""
+    if len(values) <= count:
+        return values
+    return np.asarray(values[(2 * np.arange(count) + 1) * len(values) // (2 * count)])
 
 
 def _picture(data: bytes) -> str:

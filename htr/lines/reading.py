@@ -74,9 +74,16 @@ class LinesDataset:
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Return some columns of all lines as one Arrow table, without touching the others (images, say)."""
-        files = [pq.read_table(self.path / s["file"], columns=list(names)) for s in self.info.shards]
         schema = pa.schema([SCHEMA.field(n) for n in names])
-        return pa.concat_tables([f.cast(schema) for f in files]) if files else schema.empty_table()
+        tables = [pa.Table.from_batches([batch]) for batch in self.batches(names)]
+        try:
+            return (
+                pa.concat_tables([t.select(list(names)).cast(schema) for t in tables])
+                if tables
+                else schema.empty_table()
+            )
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"{self.path}: its shards hold other columns ({error}); import again") from error
 
     def batches(self, names: Sequence[str], *, rows: int = 4096) -> Iterator[pa.RecordBatch]:
         """Yield some columns of all lines in stored order, so many rows at a time at most.
@@ -88,6 +95,7 @@ class LinesDataset:
             file = self.path / shard["file"]
             try:
                 with pq.ParquetFile(file) as parquet:
+                    _check_columns(file, parquet, names)
                     yield from parquet.iter_batches(batch_size=rows, columns=list(names))
             except (pa.ArrowException, OSError) as error:
                 raise DataError(f"{file}: damaged shard ({error}); import the dataset again") from error
@@ -111,3 +119,9 @@ class LinesDataset:
             content.update(line.digest())
         if f"sha256:{content.hexdigest()}" != self.digest:
             raise DataError(f"{self.path}: content differs from its digest {self.digest}; import again")
+
+
+def _check_columns(file: Path, parquet: pq.ParquetFile, names: Sequence[str]) -> None:
+    missing = sorted(set(names) - set(parquet.schema_arrow.names))
+    if missing:
+        raise DataError(f"{file}: has no column {', '.join(missing)}; import the dataset again")
