@@ -115,6 +115,7 @@ class TarImages:
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
     """Yield the regular files of a tar."""
     try:
+        length = path.stat().st_size
         with tarfile.open(path, "r:") as archive:
             last = -1
             while (member := archive.next()) is not None:
@@ -122,9 +123,11 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
                 if archive.offset <= last:  # a negative size, which older versions of Python follow for ever
                     raise tarfile.ReadError("a member that ends before it begins")
                 last = archive.offset
+                if not 0 <= member.size <= length - member.offset_data:
+                    raise tarfile.ReadError(f"{member.name[:200]!r} ends where the file does not")
                 if member.isreg() and not member.issparse():
                     yield member
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:  # headers of headers
         raise DataError(
             f"{path}: not a whole, uncompressed tar ({error}); unpack .tar.gz with gunzip, or copy it again"
         ) from error

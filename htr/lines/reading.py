@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,8 +44,9 @@ class LinesDataset:
             # What the lines came from was not always written down.
             raw = {"lineage": {}} | raw
             info = DatasetInfo(**{f.name: raw[f.name] for f in fields(DatasetInfo)})
+            _check_info(info)
             missing = [s["file"] for s in info.shards if not (path / s["file"]).is_file()]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"{meta}: damaged ({error}); import the dataset again") from error
         if missing:
             raise DataError(f"{path}: shards are missing: {missing}; import the dataset again")
@@ -96,8 +97,10 @@ class LinesDataset:
             try:
                 with pq.ParquetFile(file) as parquet:
                     _check_columns(file, parquet, names)
-                    yield from parquet.iter_batches(batch_size=rows, columns=list(names))
-            except (pa.ArrowException, OSError) as error:
+                    for batch in parquet.iter_batches(batch_size=rows, columns=list(names)):
+                        batch.validate(full=True)  # texts that are not UTF-8, above all
+                        yield batch
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise DataError(f"{file}: damaged shard ({error}); import the dataset again") from error
 
     def texts(self, split: str | None = None) -> list[str]:
@@ -125,3 +128,21 @@ def _check_columns(file: Path, parquet: pq.ParquetFile, names: Sequence[str]) ->
     missing = sorted(set(names) - set(parquet.schema_arrow.names))
     if missing:
         raise DataError(f"{file}: has no column {', '.join(missing)}; import the dataset again")
+
+
+def _check_info(info: DatasetInfo) -> None:
+    kinds = {"num_lines": int, "digest": str, "alphabet": str, "counts": dict, "shards": list, "lineage": dict}
+    for name, kind in kinds.items():
+        if type(getattr(info, name)) is not kind:
+            raise ValueError(f"{name} is {type(getattr(info, name)).__name__}, should be {kind.__name__}")
+    if info.num_lines < 0:
+        raise ValueError(f"num_lines is {info.num_lines}")
+    for name, counts in info.counts.items():
+        if type(counts) is not dict or not all(type(count) is int for count in counts.values()):
+            raise ValueError(f"counts of {name!r} are no counts")
+    for shard in info.shards:
+        found = (shard["file"], shard["num_lines"], shard["sha256"])
+        if [type(value) for value in found] != [str, int, str]:
+            raise ValueError(f"{found} are no file, number of lines and digest of a shard")
+        if PurePosixPath(shard["file"]).is_absolute() or ".." in PurePosixPath(shard["file"]).parts:
+            raise ValueError(f"shard {shard['file']!r} would lie outside of the dataset")
