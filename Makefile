@@ -12,6 +12,7 @@ HOST ?=
 SERVER ?= http://127.0.0.1:8080
 QUEUE ?=
 MINUTES ?= 18
+SIZES ?= 10000 100000
 
 # uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -27,7 +28,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift bench compile submit wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift bench bench-scale fuzz compile submit wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -79,6 +80,12 @@ drift: setup ## Check the newest run's prediction log for drift once more
 
 bench: setup ## Peers and ours on the same lines, split and time: make bench LINES=<lines dataset> MINUTES=18
 	@$(BIN)/python -m benchmarks.peers --minutes $(MINUTES) $(if $(LINES),--lines "$(LINES)") $(ARGS)
+
+bench-scale: setup ## How import and audit grow: make bench-scale SIZES='10000 100000 1000000' (6 kB of disk a line)
+	@$(BIN)/python -m benchmarks.scale --sizes $(SIZES) --work build/scale --out build/scale/result $(ARGS)
+
+fuzz: setup ## Break files for a while, and see what breaks: make fuzz MINUTES=30 ARGS='--targets image csv'
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 wheel: setup ## Build the wheel: dist/
 	@$(BIN)/python -m build --installer uv --wheel --outdir dist

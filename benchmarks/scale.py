@@ -132,10 +132,13 @@ def invent(size: int, folder: Path, seed: int = 1) -> dict[str, set[str]]:
 
 
 def _lines(size: int, rng: np.random.Generator) -> Iterator[tuple[str, str, bytes, str, int]]:
-    hands = [_hand(np.random.default_rng(number)) for number in range(NUM_HANDS)]
+    hands: dict[int, list[tuple[str, Grey]]] = {}
     number = done = 0
     while done < size:
-        grey, text = _put_together(hands[number // LINES_OF_A_WRITER % NUM_HANDS], rng)
+        hand = number // LINES_OF_A_WRITER % NUM_HANDS
+        if hand not in hands:
+            hands[hand] = _hand(np.random.default_rng(hand))
+        grey, text = _put_together(hands[hand], rng)
         forms = [("", grey)]
         if number % EVERY == EVERY // 2:
             forms.append(("copies", grey))

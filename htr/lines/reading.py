@@ -97,9 +97,15 @@ class LinesDataset:
             try:
                 with pq.ParquetFile(file) as parquet:
                     _check_columns(file, parquet, names)
+                    missing = parquet.metadata.num_rows
                     for batch in parquet.iter_batches(batch_size=rows, columns=list(names)):
                         batch.validate(full=True)  # texts that are not UTF-8, above all
+                        missing -= batch.num_rows
                         yield batch
+                if missing:
+                    raise DataError(
+                        f"{file}: damaged shard ({missing} rows are missing); import the dataset again"
+                    )
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise DataError(f"{file}: damaged shard ({error}); import the dataset again") from error
 

@@ -92,10 +92,10 @@ def guided(target: Target, seconds: float, out: Path) -> tuple[int, list[str]]:
     tried = int(counted[1]) if counted else 0
     if done.returncode == 0:
         return tried, []
-    said = re.findall(
-        r"^(?:=== Uncaught Python exception: ===\n)?(\w*Error.*|.*ERROR: libFuzzer.*)$", done.stderr, re.M
+    said = re.search(r"Uncaught Python exception: ===\n(.*)", done.stderr) or re.search(
+        r"(ERROR: .*)", done.stderr
     )
-    return tried, [f"{out}: {said[0] if said else done.stderr[-300:]}"]
+    return tried, [f"{out}: {said[1][:200] if said else done.stderr[-300:]}"]
 
 
 if __name__ == "__main__":
