@@ -19,7 +19,6 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +73,8 @@ def measure(size: int, work: Path, *, keep: bool = False) -> dict[str, Any]:
     steps = {
         "import": ["import", "manifest", str(work / "in" / "lines.csv"), "--out", str(lines)],
         "audit": ["audit", str(lines), "--out", str(audit), "--fail-on", "never"],
+        "publish": ["publish", str(lines), "--name", "scale", "--store", f"file://{work.resolve()}/store"],
     }
-    if find_spec("htr.versions"):
-        steps["publish"] = ["publish", "lines", "scale", str(lines), "--store", f"file://{work.resolve()}/store"]
     for name, command in steps.items():
         print(f"{size} lines: {name}", flush=True)
         result["steps"][name] = timed([sys.executable, "-m", "htr", *command], work / f"{name}.log")

@@ -62,11 +62,12 @@ def training(
     margin: float = 0.01,
     held_back: float = 0.3,
     git_commit: str = "",
+    asked_by: str = "",
 ) -> Outcome:
     """Train on lines and corrections, and promote what reads better.
 
     Args:
-        lines: lines dataset: a folder that every step can reach.
+        lines: lines dataset: a folder that every step can reach, or the address of a version in a store.
         corrections: lines dataset of corrected lines; "" for none.
         model_name: registered model in MLflow.
         tracking_uri: MLflow's address; "" takes MLFLOW_TRACKING_URI from the step's environment.
@@ -80,6 +81,7 @@ def training(
         margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
         held_back: share of the corrections kept from training, as a fraction.
         git_commit: of the code, noted in bundle and registry.
+        asked_by: what the run was begun for, noted in the registry: the governor knows its own runs by it.
     """
     data = ingest(lines=lines, corrections=corrections, held_back=held_back)
     data.set_caching_options(False).set_memory_limit("4Gi").set_cpu_limit("2")
@@ -125,6 +127,7 @@ def training(
         validation=checked.outputs["report"],
         decision=allowed.outputs["decision"],
         run_id=taught.outputs["Output"],
+        asked_by=asked_by,
         model_name=model_name,
         tracking_uri=tracking_uri,
     )

@@ -9,6 +9,9 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need prometheus prometheus                         # rules, dashboards, alerts (tests/integration/test_alerts.py)
 need prometheus-alertmanager prometheus-alertmanager    # webhooks, routing (the same)
 need chromium chromium                             # drives the web page (tests/integration/test_web.py)
+need ceph-mon ceph-mon                             # a real S3 server (tests/integration/test_versions_s3.py)
+need ceph-osd ceph-osd                             # the same
+need radosgw radosgw                               # the same
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
