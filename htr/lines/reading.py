@@ -151,4 +151,4 @@ def _check_info(info: DatasetInfo) -> None:
         if [type(value) for value in found] != [str, int, str]:
             raise ValueError(f"{found} are no file, number of lines and digest of a shard")
         if PurePosixPath(shard["file"]).is_absolute() or ".." in PurePosixPath(shard["file"]).parts:
-            raise ValueError(f"shard {shard['file']!r} would lie outside of the dataset")
+            raise ValueError(f"shard {shard['file']!r} would lie outside of the dataset's folder")

@@ -140,5 +140,5 @@ def test_a_shard_outside_of_the_dataset_is_refused(tmp_path: Path, file: str) ->
     info = json.loads(meta.read_text())
     info["shards"][0]["file"] = file
     meta.write_text(json.dumps(info))
-    with pytest.raises(DataError, match="outside of the dataset"):
+    with pytest.raises(DataError, match="outside of the dataset's folder"):
         LinesDataset.open(tmp_path / "d")
