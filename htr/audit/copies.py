@@ -5,7 +5,7 @@ differ in at most MAX_DISTANCE of 512 bits. Some pairs are as close by chance (s
 images are laid upon each other: they are copies where the ink correlates everywhere. Decision 21 has the figures.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,7 +56,7 @@ def near_copies(
     for rows in twins.values():
         firsts[rows[1:]] = False
     pairs = close_pairs(ledger, np.flatnonzero(firsts))
-    found: list[tuple[int, int, float]] = []
+    found = _Groups()
     with greys(np.union1d(pairs.one, pairs.two)) as images:
 
         @lru_cache(_BOXES_HELD)
@@ -64,18 +64,20 @@ def near_copies(
             return ink_box(images[row])
 
         for done, (one, two) in enumerate(zip(pairs.one.tolist(), pairs.two.tolist(), strict=True), start=1):
+            on_pair(done, len(pairs.one))
+            if found.are_joined(one, two):  # or a thousand copies of one line took eight thousand proofs
+                continue
             first, second = box(one), box(two)
             if first is not None and second is not None:
                 fit = likeness(first, second)
                 if fit >= _wanted(ledger, one, two):
-                    found.append((one, two, fit))
-            on_pair(done, len(pairs.one))
+                    found.join(one, two, fit)
     return [
         Copies(
             rows=tuple(sorted(twin for row in rows for twin in twins.get(row, np.array([row])).tolist())),
             correlation=certainty,
         )
-        for rows, certainty in _joined(found)
+        for rows, certainty in found.groups()
     ]
 
 
@@ -83,22 +85,35 @@ def _wanted(ledger: Ledger, one: int, two: int) -> float:
     return MIN_CORRELATION if ledger.text[one] == ledger.text[two] else MIN_CORRELATION_OF_OTHERS
 
 
-def _joined(pairs: Sequence[tuple[int, int, float]]) -> list[tuple[list[int], float]]:
-    """Return the connected groups of pairs, each with its least certain pair."""
-    parent: dict[int, int] = {}
+class _Groups:
+    """Rows that pairs join, each group with its least certain pair."""
 
-    def root(row: int) -> int:
-        while parent.setdefault(row, row) != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
+    def __init__(self) -> None:
+        self._parent: dict[int, int] = {}
+        self._pairs: list[tuple[int, float]] = []
+
+    def are_joined(self, one: int, two: int) -> bool:
+        """Tell whether two rows are in one group."""
+        return one in self._parent and two in self._parent and self._root(one) == self._root(two)
+
+    def join(self, one: int, two: int, certainty: float) -> None:
+        """Put two rows, and all that are joined with them, into one group."""
+        self._parent[self._root(two)] = self._root(one)
+        self._pairs.append((one, certainty))
+
+    def groups(self) -> list[tuple[list[int], float]]:
+        """Return the rows of each group, ascending, with its certainty."""
+        rows: dict[int, list[int]] = {}
+        for row in sorted(self._parent):
+            rows.setdefault(self._root(row), []).append(row)
+        least: dict[int, float] = {}
+        for one, certainty in self._pairs:
+            key = self._root(one)
+            least[key] = min(least.get(key, 1.0), certainty)
+        return [(group, least[key]) for key, group in rows.items()]
+
+    def _root(self, row: int) -> int:
+        while self._parent.setdefault(row, row) != row:
+            self._parent[row] = self._parent[self._parent[row]]
+            row = self._parent[row]
         return row
-
-    for one, two, _ in pairs:
-        parent[root(two)] = root(one)
-    groups: dict[int, tuple[list[int], float]] = {}
-    for row in sorted(parent):
-        groups.setdefault(root(row), ([], 1.0))[0].append(row)
-    least: dict[int, float] = {}
-    for one, _, value in pairs:
-        least[root(one)] = min(least.get(root(one), 1.0), value)
-    return [(rows, least[key]) for key, (rows, _) in groups.items()]
