@@ -28,7 +28,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift drift-demo bench bench-scale fuzz compile submit wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift drift-demo trust bench bench-scale fuzz compile submit wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -80,6 +80,10 @@ drift: setup ## Check the newest run's prediction log for drift once more
 
 drift-demo: setup ## The closed loop on real handwriting: a hand arrives, is noticed, learnt once, read better; LINES=<lines dataset>
 	@$(BIN)/python -m benchmarks.closed_loop $(if $(LINES),"$(LINES)") $(ARGS)
+
+trust: setup ## Faults, attacks, promises: kills by the hundred, hostile input (10 minutes): build/trust.json
+	@sh tests/debian-packages.sh
+	@$(BIN)/python -m tests.trust --seed $(SEED) $(ARGS)
 
 bench: setup ## Peers and ours on the same lines, split and time: make bench LINES=<lines dataset> MINUTES=18
 	@$(BIN)/python -m benchmarks.peers --minutes $(MINUTES) $(if $(LINES),--lines "$(LINES)") $(ARGS)

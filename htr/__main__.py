@@ -1,6 +1,7 @@
 """python -m htr import | export | split | audit | synth | train | search | evaluate | calibrate | tune | read.
 
-``pages`` reads whole pages; ``publish | fetch | versions | diff`` keep versions in an object store.
+``pages`` reads whole pages; ``publish | fetch | versions | diff`` keep versions in an object store;
+``keys | sign | verify`` are about who vouches for a bundle.
 """
 
 import argparse
@@ -19,6 +20,7 @@ try:
         commands_model,
         commands_pages,
         commands_search,
+        commands_signing,
         commands_versions,
     )
 except ModuleNotFoundError as missing:  # a clone read by a Python that knows nothing of its environment
@@ -38,6 +40,7 @@ _EXTRAS = {
     "minio": "store",
     "urllib3": "store",
 }
+_EXTRAS |= {"model_signing": "signing", "cryptography": "signing", "OpenSSL": "signing"}
 """Packages that the light install lacks -> the extra that brings them; all others come with ``train``."""
 
 
@@ -52,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     commands_model.add_parsers(verbs)
     commands_pages.add_parsers(verbs)
     commands_search.add_parsers(verbs)
+    commands_signing.add_parsers(verbs)
     commands_versions.add_parsers(verbs)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # handwriting has more than the terminal's ASCII

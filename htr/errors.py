@@ -8,6 +8,7 @@
     |   |-- ImageError        one image cannot be read as a line or a page
     |   `-- MissingError      nothing goes by the id that was given
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
+    |   `-- SignatureError    nobody who is trusted vouches for it as it lies there
     |-- SettingsError         an option or a combination of options makes no sense
     |-- OutputError           a result cannot be written where it was asked for
     |-- ServiceError          something we talk to (MLflow, KFP, the model server) is away or refuses
@@ -30,6 +31,7 @@ __all__ = [
     "ServiceError",
     "SettingsError",
     "ShapeError",
+    "SignatureError",
     "StoreError",
 ]
 
@@ -73,6 +75,10 @@ class MissingError(DataError):
 
 class BundleError(QuillflowError):
     """A model folder is missing, incomplete, altered or of another version."""
+
+
+class SignatureError(BundleError):
+    """Nobody who is trusted vouches for a model folder as it lies there."""
 
 
 class SettingsError(QuillflowError):

@@ -11,6 +11,7 @@ from components import tracking
 from htr.bundle import Bundle
 from htr.errors import DataError
 from htr.lines import LinesDataset
+from htr.signing import sign_if_asked
 from htr.versions import Lineage, open_store
 from htr.versions.addresses import STORE_VARIABLE
 
@@ -38,6 +39,8 @@ def publish(
         files: artifact name -> file; ``decision.json`` must be among them.
         asked_by: what the run was begun for, so that whoever began it knows its version again; "" for nothing.
 
+    The version is signed where QUILLFLOW_SIGN_KEY names a private key.
+
     Returns:
         The version. A run registers one version only: asked again, it gives that one back.
 
@@ -58,7 +61,6 @@ def publish(
         "reason": decision["reason"],
         **({"asked_by": asked_by} if asked_by else {}),
         **{name: f"{value:.4f}" for name, value in bundle.metrics.items()},
-        **_addresses(bundle_path, model_name, run_id, dataset_uri),
     }
     with (
         tracking.service(tracking_uri) as client,
@@ -77,6 +79,8 @@ def publish(
         tracking.log_metrics({f"final_{name}": value for name, value in bundle.metrics.items()})
         # MLflow keeps the folder's own name, and whoever fetches the version looks for this one.
         logged = Path(shutil.copytree(bundle.path, Path(folder) / tracking.BUNDLE))
+        sign_if_asked(logged)  # before it is published: what a server fetches by its address is signed, too
+        tags |= _addresses(logged, model_name, run_id, dataset_uri)
         version = known[0] if known else tracking.register_bundle(name=model_name, bundle=logged, example=example)
         # Also for a known one: a try that was killed may have stopped between the version and its tags.
         tracking.describe(client, version, tags, tracking.CHALLENGER)

@@ -3,8 +3,8 @@
 import csv
 import hashlib
 import json
-import shutil
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from htr.errors import DataError, OutputError
 from htr.lines.format import FORMAT_VERSION, SCHEMA, SHARDS, Line, file_sha256
 from htr.lines.seen import Seen
+from htr.making import partial_folder
 
 
 class LinesWriter:
@@ -26,12 +27,12 @@ class LinesWriter:
         lines_per_shard: rows before a new Parquet file is begun.
 
     Raises:
-        OutputError: the folder is there already or cannot be written.
+        OutputError: the folder is there already, is being written by another process, or cannot be written.
     """
 
     def __init__(self, path: Path | str, *, lines_per_shard: int = 4096) -> None:
         self.path = Path(path)
-        self._partial = self.path.parent / f".{self.path.name}.partial"
+        self._making = ExitStack()
         self._lines_per_shard = lines_per_shard
         self._rows: list[dict[str, Any]] = []
         self._shards: list[dict[str, Any]] = []
@@ -48,9 +49,10 @@ class LinesWriter:
         try:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise OutputError(f"{self.path}: already there; remove it or choose another --out")
-            shutil.rmtree(self._partial, ignore_errors=True)
-            (self._partial / SHARDS).mkdir(parents=True)
+            self._partial = self._making.enter_context(partial_folder(self.path))
+            (self._partial / SHARDS).mkdir()
         except OSError as error:
+            self._making.close()
             raise self._unwritable(error) from error
         return self
 
@@ -65,7 +67,7 @@ class LinesWriter:
         finally:
             if self._quarantine:
                 self._quarantine.close()
-            shutil.rmtree(self._partial, ignore_errors=True)
+            self._making.close()
 
     def __len__(self) -> int:
         """Return how many lines were added."""

@@ -18,9 +18,10 @@ from components.champion.fetch import fetch_champion
 from components.promote.aliases import move_champion
 from components.register.publish import publish
 from htr.bundle import REFERENCE, Bundle, amend_bundle
-from htr.errors import DataError, ServiceError
+from htr.errors import DataError, ServiceError, SignatureError
 from htr.lines import LinesDataset
 from htr.recogniser import Recogniser
+from htr.signing import SIGN_VARIABLE, VERIFY_VARIABLE, make_keys, verify_bundle
 from htr.versions import find_version, open_store
 from tests.conftest import line_png, make_line
 from tests.datasets import write_lines
@@ -268,3 +269,23 @@ def test_a_run_names_its_lines_by_digest_and_by_where_they_stay(
     kept = tracking.VersionSource.from_dict(json.loads(found.dataset.source))
     assert (kept.uri, kept.load().digest) == (where, lines.digest)
     assert (run.data.tags["dataset_digest"], run.data.tags["dataset_uri"]) == (lines.digest, where)
+
+
+def test_versions_are_signed_where_training_has_a_key_and_unsigned_champions_are_not_trained_on_from(
+    registered: Registered, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = make_keys(tmp_path / "keys")
+    monkeypatch.setenv(SIGN_VARIABLE, str(private))
+    signed = registered.publish(lines, begin_run(registered.uri))
+    monkeypatch.setenv(VERIFY_VARIABLE, str(public))
+    for version, refused in ((registered.version, True), (signed, False)):
+        registered.client.set_registered_model_alias("quillflow", "champion", version)
+        out = tmp_path / version
+        if refused:
+            with pytest.raises(SignatureError, match="not signed"):
+                fetch_champion("quillflow", registered.uri, out)
+        else:
+            assert fetch_champion("quillflow", registered.uri, out) == version
+            verify_bundle(out, public)
+            assert Bundle.open(out).digest == registered.bundle.digest
+    registered.client.delete_registered_model_alias("quillflow", "champion")

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from tests.store_content import names_if_whole, write_a_bundle
 pytestmark = pytest.mark.skipif(
     bool(MISSING), reason=f"no S3 server: {', '.join(MISSING)} not installed (sh tests/debian-packages.sh)"
 )
+ROOT = Path(__file__).parents[2]
 BIG = 20 << 20
 """Bytes of a file that goes in three parts."""
 
@@ -234,19 +236,40 @@ def test_wrong_keys_are_refused_with_one_line_that_repeats_none(
             assert secret.lower() not in (told + caplog.text).lower()
 
 
+def allow(s3: Gateway, rights: dict[str, list[str]]) -> None:
+    """Allow users what they may do in the bucket."""
+    statements = [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": [f"arn:aws:iam:::user/{name}"]},
+            "Action": actions,
+            "Resource": ["arn:aws:s3:::team", "arn:aws:s3:::team/*"],
+        }
+        for name, actions in rights.items()
+    ]
+    client(s3).set_bucket_policy("team", json.dumps({"Version": "2012-10-17", "Statement": statements}))
+
+
+def test_the_rights_that_the_documentation_names_are_enough_to_publish(
+    place: str, s3: Gateway, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = set(re.findall(r"`(s3:[A-Za-z]+)`", (ROOT / "docs" / "versions.md").read_text()))
+    assert len(named) == 6
+    writer = s3.add_user("writer")
+    allow(s3, {"writer": sorted(named)})
+    for name, value in s3.environment(writer).items():
+        monkeypatch.setenv(name, value)
+    version = open_store(place).publish("bundle", "ours", big)
+    assert open_store(place).names("bundle") == {"ours": version.digest}
+
+
 def test_who_may_only_read_can_fetch_and_not_publish(
     place: str, s3: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = write_a_bundle(tmp_path / "bundle").path
     version = open_store(place).publish("bundle", "ours", bundle)
     reader = s3.add_user("reader")
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"AWS": ["arn:aws:iam:::user/reader"]},
-        "Action": ["s3:GetObject", "s3:ListBucket"],
-        "Resource": ["arn:aws:s3:::team", "arn:aws:s3:::team/*"],
-    }
-    client(s3).set_bucket_policy("team", json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    allow(s3, {"reader": ["s3:GetObject", "s3:ListBucket"]})
     for name, value in s3.environment(reader).items():
         monkeypatch.setenv(name, value)
     store = open_store(place)
