@@ -12,6 +12,7 @@ HOST ?=
 SERVER ?= http://127.0.0.1:8080
 QUEUE ?=
 MINUTES ?= 18
+SIZES ?= 10000 100000
 
 # uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -27,7 +28,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift drift-demo trust bench licences compile submit schedule doctor wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift drift-demo trust bench bench-scale fuzz licences compile submit schedule doctor wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -98,6 +99,12 @@ licences: setup ## Every dependency and its licence: build/licences.csv
 	@mkdir -p build
 	@$(BIN)/python -m tests.trust.licences > build/licences.csv
 	@echo "wrote build/licences.csv"
+
+bench-scale: setup ## How import and audit grow: make bench-scale SIZES='10000 100000 1000000' (6 kB of disk a line)
+	@$(BIN)/python -m benchmarks.scale --sizes $(SIZES) --work build/scale --out build/scale/result $(ARGS)
+
+fuzz: setup ## Break files for a while, and see what breaks: make fuzz MINUTES=30 ARGS='--targets image csv'
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 wheel: setup ## Build the wheel: dist/
 	@$(BIN)/python -m build --installer uv --wheel --outdir dist

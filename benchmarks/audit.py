@@ -34,6 +34,7 @@ SWAPPED, LISTED = 0.03, 0.06
 RULE_OF = {
     "copy": "copy_in_two_splits",
     "near copy": "near_copy_in_two_splits",
+    "turned copy": "near_copy_in_two_splits",
     "conflicting label": "conflicting_labels",
     "writer": "writer_in_two_splits",
     "page": "page_in_two_splits",
@@ -103,6 +104,12 @@ def plant(
             replace(_nobody(line), image=_form(decode(line.image), rng), split=OTHER[line.split]),
             [line],
         )
+        line = next(sources)
+        add(
+            "turned copy",
+            replace(_nobody(line), image=_turned(decode(line.image), rng), split=OTHER[line.split]),
+            [line],
+        )
         line, other = next(sources), next(sources)
         add("conflicting label", replace(_nobody(line), text=f"{other.text}."), [line])
     for line in _those(spare, count, lambda line: line.writer in split_of):
@@ -153,6 +160,14 @@ def _form(grey: Grey, rng: np.random.Generator) -> bytes:
         top, low, left, right = rng.integers(1, 16, 4)
         return _png(np.pad(grey, ((top, low), (left, right)), constant_values=int(np.median(grey))))
     return _png(np.asarray(np.clip(grey + rng.normal(0, 6, grey.shape), 0, 255), np.uint8))
+
+
+def _turned(grey: Grey, rng: np.random.Generator) -> bytes:
+    """Return the same line turned by 1 to 3 degrees, either way, on more paper."""
+    angle = float(rng.uniform(1, 3) * rng.choice([-1, 1]))
+    image = Image.fromarray(grey)
+    paper = int(np.median(grey))
+    return _png(np.asarray(image.rotate(angle, Image.Resampling.BICUBIC, expand=True, fillcolor=paper), np.uint8))
 
 
 def _swapped(lines: Sequence[Line], args: argparse.Namespace, rng: np.random.Generator, folder: Path) -> None:

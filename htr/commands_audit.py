@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from htr.commands_shown import Progress, Say
@@ -48,7 +49,7 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run_audit(args: argparse.Namespace, say: Say) -> int:
     """Handle ``audit``."""
-    from htr.audit.findings import audit_text  # ONNX Runtime and the rules take a while to import
+    from htr.audit.findings import audit_rows  # ONNX Runtime and the rules take a while to import
     from htr.audit.page import audit_page
     from htr.audit.run import audit_lines, each_rule
     from htr.recogniser import Recogniser
@@ -59,14 +60,16 @@ def run_audit(args: argparse.Namespace, say: Say) -> int:
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         raise OutputError(f"{args.out}: already there; remove it or choose another --out")
     recogniser = Recogniser.load(resolve(args.model)) if args.model else None
-    shown = {name: Progress(f"lines {name}") for name in ("measured", "read")}
+    shown: dict[str, Progress] = {}
     audit = audit_lines(
         dataset,
         recogniser=recogniser,
         suspect_share=args.suspects,
-        on_progress=lambda name, done, total: shown[name](done, total),
+        on_progress=lambda name, done, total: (shown.get(name) or shown.setdefault(name, Progress(name)))(
+            done, total
+        ),
     )
-    _write(args.out, {REPORT: audit_page(audit, dataset), LIST: audit_text(audit)})
+    _write(args.out, {REPORT: [audit_page(audit, dataset)], LIST: audit_rows(audit)})
     for rule, found in each_rule(audit):
         if found:
             lines = len({line_id for one in found for line_id in one.ids})
@@ -78,14 +81,15 @@ def run_audit(args: argparse.Namespace, say: Say) -> int:
     return FOUND if failed else 0
 
 
-def _write(out: Path, files: dict[str, str]) -> None:
+def _write(out: Path, files: Mapping[str, Iterable[str]]) -> None:
     """Write a folder whole or not at all."""
     partial = out.parent / f".{out.name}.partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        for name, text in files.items():
-            (partial / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        for name, pieces in files.items():
+            with (partial / name).open("w", encoding="utf-8", errors="backslashreplace") as file:
+                file.writelines(pieces)
         if out.is_dir():
             out.rmdir()  # empty: checked before
         partial.replace(out)

@@ -234,7 +234,7 @@ def _unescaped(text: str) -> tuple[str, bool]:
 
 def _length(number: str) -> int:
     value = float(number)
-    if not 0 < value < 1e7:
+    if not 0.5 < value < 1e7:
         raise ValueError(f"a page of size {number!r}")
     return round(value)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from htr.audit.copies import near_copies
-from htr.audit.leaks import is_judged
-from htr.audit.measures import Measured, greys_of
+from htr.audit.ledger import Ledger, is_judged
+from htr.audit.measures import Measured
+from htr.audit.spill import spilled_greys
 from htr.lines import LinesDataset
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def add_copies(table: "pd.DataFrame") -> None:
 def add_near_copies(table: "pd.DataFrame", lines: Sequence[Measured], dataset: LinesDataset) -> None:
     """Add the splits that a line's image occurs in once more, saved, scaled or cut anew; "" where it does not."""
     table["near_copy_splits"] = ""
-    for copies in near_copies(lines, lambda rows: greys_of(dataset, rows)):
+    for copies in near_copies(Ledger.of(lines), lambda rows: spilled_greys(dataset, rows)):
         table.loc[list(copies.rows), "near_copy_splits"] = _places(table.loc[list(copies.rows), "split"])
 
 

@@ -9,7 +9,7 @@ A list without its last line was cut off, and is refused.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -73,21 +73,22 @@ class Audit:
 
 def audit_text(audit: Audit) -> str:
     """Return the list as JSON Lines."""
+    return "".join(audit_rows(audit))
+
+
+def audit_rows(audit: Audit) -> Iterator[str]:
+    """Yield the list line by line."""
     counts = Counter(finding.severity for finding in audit.findings)
     head = {"kind": "audit", "format_version": FORMAT_VERSION, "dataset": audit.dataset, "digest": audit.digest}
-    head |= {"num_lines": audit.num_lines, "model": audit.model}
-    end = {
-        "kind": "end",
-        "findings": len(audit.findings),
-        "errors": counts["error"],
-        "warnings": counts["warning"],
-    }
-    rows = [
-        head,
-        *({"kind": "finding", **asdict(finding)} for finding in audit.findings),
-        end | {"rules": audit.rules},
-    ]
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    yield _row(head | {"num_lines": audit.num_lines, "model": audit.model})
+    for finding in audit.findings:
+        yield _row({"kind": "finding", **asdict(finding)})
+    end = {"findings": len(audit.findings), "errors": counts["error"], "warnings": counts["warning"]}
+    yield _row({"kind": "end", **end, "rules": audit.rules})
+
+
+def _row(values: dict[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 def read_audit(path: Path) -> Audit:

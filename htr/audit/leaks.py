@@ -1,58 +1,35 @@
-"""Measured lines -> writers, pages and texts in two splits: what was learnt by heart would be tested.
+"""A ledger of lines -> writers, pages and texts in two splits: what was learnt by heart would be tested.
 
 ``recent`` is exempt, and so are corrected lines: both are there to ask about hands that training has met.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+import numpy as np
 
-from htr.audit.measures import Measured
-from htr.lines import CORRECTIONS
-
-K = TypeVar("K")
-APART = ("train", "val", "test")
-"""Splits that must not share a hand."""
+from htr.audit.gather import Group
+from htr.audit.ledger import Hashes, Ledger, Numbers, groups_of
 
 
-def is_judged(*, split: str, source: str) -> bool:
-    """Tell whether a line's writer and page must be in its split alone."""
-    return split in APART and source != CORRECTIONS
+def rows_in_two_splits(keys: Hashes, ledger: Ledger) -> list[Numbers]:
+    """Return the rows of every key that is in two splits.
 
-
-def writers_apart(lines: Sequence[Measured]) -> Iterator[tuple[list[Measured], str]]:
-    """Yield each writer who is in two splits, with all lines of that hand."""
-    for writer, group in _in_two_splits(lines, lambda line: line.writer):
-        yield group, f"writer {writer!r}"
-
-
-def pages_apart(lines: Sequence[Measured]) -> Iterator[tuple[list[Measured], str]]:
-    """Yield each page that is in two splits, with all of its lines.
-
-    A page is known by its name within its source: many collections have a page 1.
+    Args:
+        keys: one of a ledger's columns ``writer``, ``page`` or ``written``.
+        ledger: the ledger.
     """
-    for key, group in _in_two_splits(lines, lambda line: (line.source, line.page) if line.page else None):
-        yield group, f"page {key[1]!r}" + (f" of {key[0]!r}" if key[0] else "")
+    return [rows for rows in groups_of(keys) if np.ptp(ledger.split[rows])]
 
 
-def texts_apart(lines: Sequence[Measured]) -> Iterator[tuple[list[Measured], str]]:
-    """Yield each text that one writer wrote in two splits."""
-    for key, group in _in_two_splits(lines, lambda line: (line.writer, line.text) if line.writer else None):
-        yield group, f"writer {key[0]!r} wrote {key[1]!r}"
+def named_writer(group: Group) -> str:
+    """Say which writer is in two splits."""
+    return f"writer {group.first['writer']!r}"
 
 
-def split_names(lines: Iterable[Measured]) -> tuple[str, ...]:
-    """Return the splits that some lines are in, sorted, each once."""
-    return tuple(sorted({line.split for line in lines}))
+def named_page(group: Group) -> str:
+    """Say which page is in two splits."""
+    source = group.first["source"]
+    return f"page {group.first['page']!r}" + (f" of {source!r}" if source else "")
 
 
-def _in_two_splits(
-    lines: Iterable[Measured], key: Callable[[Measured], K | None]
-) -> Iterator[tuple[K, list[Measured]]]:
-    groups: dict[K, list[Measured]] = {}
-    for line in lines:
-        named = key(line)
-        if named and is_judged(split=line.split, source=line.source):
-            groups.setdefault(named, []).append(line)
-    for named, group in groups.items():
-        if len(split_names(group)) > 1:
-            yield named, group
+def named_text(group: Group) -> str:
+    """Say which writer wrote which text in two splits."""
+    return f"writer {group.first['writer']!r} wrote {group.first['text']!r}"

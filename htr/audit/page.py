@@ -8,12 +8,14 @@ import io
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from PIL import Image
 
 from htr.audit.findings import Audit, Finding, Rule
+from htr.audit.gather import Said, rows_of_ids, rows_said
 from htr.audit.measures import images_of
 from htr.audit.run import each_rule
 from htr.errors import ImageError
@@ -23,7 +25,7 @@ from htr.lines import LinesDataset
 _STYLE = Path(__file__).with_name("page.css")
 FINDINGS_A_RULE = 12
 IMAGES_A_FINDING = 4
-SHEET_A_SOURCE = 8
+SHEET_A_SOURCE = 12
 """Lines of every source on the contact sheet."""
 MAX_SOURCES = 12
 _HEIGHT = 64
@@ -40,18 +42,15 @@ def audit_page(audit: Audit, dataset: LinesDataset) -> str:
         audit: what was found.
         dataset: what it was found in; its images are shown.
     """
-    rows = dataset.columns(["id", "text", "source", "split", "writer"]).to_pylist()
-    number = {row["id"]: at for at, row in enumerate(rows)}
     ruled = [(rule, found) for rule, found in each_rule(audit) if found]
-    sheet = _sheet(rows)
-    shown = {
-        number[line_id]
-        for _, found in ruled
-        for one in found[:FINDINGS_A_RULE]
-        for line_id in one.ids[:IMAGES_A_FINDING]
-        if line_id in number
+    sheet = _sheet(dataset)
+    ids = {
+        line_id for _, found in ruled for one in found[:FINDINGS_A_RULE] for line_id in one.ids[:IMAGES_A_FINDING]
     }
-    pictures = {at: _picture(data) for at, data in images_of(dataset, shown.union(*sheet.values())).items()}
+    number = rows_of_ids(dataset, ids)
+    shown = set(number.values()).union(*sheet.values())
+    rows = rows_said(dataset, shown)
+    pictures = {at: _picture(data) for at, data in images_of(dataset, shown).items()}
     parts = [
         f"<h1>Audit of {escape(audit.dataset)}</h1>",
         f'<p class="quiet">{audit.num_lines} lines, content <code>{escape(audit.digest)}</code></p>',
@@ -62,7 +61,8 @@ def audit_page(audit: Audit, dataset: LinesDataset) -> str:
         _rules(audit),
         *(_section(rule, found, rows, number, pictures) for rule, found in ruled),
         "<h2>A look at the lines</h2>",
-        "<p>Some of every source, spread evenly: image and label should belong together.</p>",
+        "<p>Some of every source, from as many pages as there is room for: image and label should belong "
+        "together.</p>",
         *(_contact(source, at, rows, pictures) for source, at in sheet.items()),
         "<footer>The same findings, complete, one JSON object a line: <code>audit.jsonl</code></footer>",
     ]
@@ -133,7 +133,7 @@ def _rules(audit: Audit) -> str:
 def _section(
     rule: Rule,
     found: list[Finding],
-    rows: list[dict[str, Any]],
+    rows: Mapping[int, Said],
     number: Mapping[str, int],
     pictures: Mapping[int, str],
 ) -> str:
@@ -158,29 +158,45 @@ def _section(
     )
 
 
-def _contact(source: str, at: Iterable[int], rows: list[dict[str, Any]], pictures: Mapping[int, str]) -> str:
+def _contact(source: str, at: Iterable[int], rows: Mapping[int, Said], pictures: Mapping[int, str]) -> str:
     cards = "".join(f'<div class="card">{_line(rows[row], pictures[row], text=True)}</div>' for row in at)
     return f'<h3>{escape(source or "(unknown source)")}</h3><div class="cards">{cards}</div>'
 
 
-def _line(row: dict[str, Any], picture: str, *, text: bool = False) -> str:
+def _line(row: Said, picture: str, *, text: bool = False) -> str:
     image = f'<img src="{picture}" alt="">' if picture else '<p class="quiet">cannot be decoded</p>'
-    label = f"<p>{escape(_cut(row['text'] or ''))}</p>" if text else ""
+    label = f"<p>{escape(_cut(row['text']))}</p>" if text else ""
     told = " · ".join(filter(None, (row["id"], row["split"], row["writer"] and f"writer {row['writer']}")))
     return f'{image}{label}<p class="quiet"><code>{escape(told)}</code></p>'
 
 
-def _sheet(rows: list[dict[str, Any]]) -> dict[str, list[int]]:
-    by_source: dict[str, list[int]] = {}
-    for at, row in enumerate(rows):
-        by_source.setdefault(row["source"] or "", []).append(at)
-    largest = sorted(by_source, key=lambda source: (-len(by_source[source]), source))[:MAX_SOURCES]
-    return {
-        source: [by_source[source][n * len(by_source[source]) // SHEET_A_SOURCE] for n in range(SHEET_A_SOURCE)]
-        if len(by_source[source]) > SHEET_A_SOURCE
-        else by_source[source]
-        for source in largest
-    }
+def _sheet(dataset: LinesDataset) -> dict[str, list[int]]:
+    """Return row numbers of each of the largest sources, spread over its pages and then over their lines."""
+    table = dataset.columns(["source", "page"])
+    (codes, sources), (pages, _) = _coded(table["source"]), _coded(table["page"])
+    counts = dict(zip(sources, np.bincount(codes, minlength=len(sources)).tolist(), strict=True))
+    largest = sorted(sources, key=lambda source: (-counts[source], source))[:MAX_SOURCES]
+    return {source: _spread(np.flatnonzero(codes == sources.index(source)), pages) for source in largest}
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[str]]:
+    coded = column.cast(pa.string()).fill_null("").combine_chunks().dictionary_encode()
+    return coded.indices.to_numpy(), coded.dictionary.to_pylist()
+
+
+def _spread(rows: npt.NDArray[np.int64], pages: npt.NDArray[np.int32]) -> list[int]:
+    of_page, firsts = np.unique(pages[rows], return_index=True)
+    shown = _evenly(of_page[np.argsort(firsts)], SHEET_A_SOURCE)
+    each = -(-SHEET_A_SOURCE // len(shown))
+    chosen = [row for page in shown.tolist() for row in _evenly(rows[pages[rows] == page], each).tolist()]
+    return [int(row) for row in _evenly(np.array(sorted(chosen)), SHEET_A_SOURCE)]
+
+
+def _evenly(values: npt.NDArray[np.integer], count: int) -> npt.NDArray[np.integer]:
+    """Return so many of the values at most, from the middle of as many equal parts."""
+    if len(values) <= count:
+        return values
+    return np.asarray(values[(2 * np.arange(count) + 1) * len(values) // (2 * count)])
 
 
 def _picture(data: bytes) -> str:

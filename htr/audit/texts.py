@@ -1,9 +1,12 @@
-"""Measured lines -> labels that cannot be right, or hold characters that hardly any other label holds."""
+"""A measured line -> what is wrong with its label; many of them -> characters that hardly any other label holds.
+
+Functions of one line return what to say of it, and "" where there is nothing to be said.
+"""
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 from htr.audit.measures import Measured
@@ -23,53 +26,56 @@ _UNSEEN = re.compile(f"{CONTROLS}|{INVISIBLE}")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def placeholders(lines: Sequence[Measured]) -> Iterator[tuple[Measured, str]]:
-    """Yield the lines whose text is a word that stands for no text."""
-    for line in lines:
-        if line.text.casefold() in NOT_LABELS or not line.text:
-            yield line, f"the text is {line.text!r}"
+def placeholder(line: Measured) -> str:
+    """Say of a line whose text is a word that stands for no text which it is."""
+    return f"the text is {line.text!r}" if not line.text or line.text.casefold() in NOT_LABELS else ""
 
 
-def too_long(lines: Sequence[Measured]) -> Iterator[tuple[Measured, str]]:
-    """Yield the lines whose text is longer than any line of writing."""
-    for line in lines:
-        if len(line.text) > MAX_CHARACTERS:
-            yield line, f"{len(line.text)} characters"
+def too_long(line: Measured) -> str:
+    """Say of a line whose text is longer than any line of writing how long it is."""
+    return f"{len(line.text)} characters" if len(line.text) > MAX_CHARACTERS else ""
 
 
-def unseen(lines: Sequence[Measured]) -> Iterator[tuple[Measured, str]]:
-    """Yield the lines whose text holds what nobody can see on paper."""
-    for line in lines:
-        found = _UNSEEN.findall(line.text)
-        if found:
-            yield line, ", ".join(f"U+{ord(character):04X}" for character in dict.fromkeys(found))
+def unseen(line: Measured) -> str:
+    """Name what a line's text holds that nobody can see on paper."""
+    found = _UNSEEN.findall(line.text)
+    return ", ".join(f"U+{ord(character):04X}" for character in dict.fromkeys(found))
 
 
-def mixed_scripts(lines: Sequence[Measured]) -> Iterator[tuple[Measured, str]]:
-    """Yield the lines with a word of letters from two scripts that look alike."""
-    for line in lines:
-        if line.text.isascii():
-            continue
-        for word in _WORD.findall(line.text):
-            scripts = {_script(letter) for letter in word} & _LOOK_ALIKES
-            if len(scripts) > 1:
-                yield line, f"the word {word!r} mixes {' and '.join(sorted(scripts)).title()}"
-                break
+def mixed_scripts(line: Measured) -> str:
+    """Name the first word of a line that has letters from two scripts that look alike."""
+    for word in () if line.text.isascii() else _WORD.findall(line.text):
+        scripts = {_script(letter) for letter in word} & _LOOK_ALIKES
+        if len(scripts) > 1:
+            return f"the word {word!r} mixes {' and '.join(sorted(scripts)).title()}"
+    return ""
 
 
-def rare_characters(lines: Sequence[Measured]) -> Iterator[tuple[list[Measured], str]]:
-    """Yield the characters that fewer than FEW lines hold, each with these lines; none of small datasets."""
-    if len(lines) < _ENOUGH_LINES:
-        return
-    count = Counter(character for line in lines for character in set(line.text))
-    rare = {character for character, number in count.items() if number < FEW}
-    holders: dict[str, list[Measured]] = {}
-    for line in lines:
-        for character in rare.intersection(line.text):
-            holders.setdefault(character, []).append(line)
-    for character, group in sorted(holders.items()):
-        name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
-        yield group, f"{character!r} ({name}) is in {len(group)} of {len(lines)} lines"
+class RareCharacters:
+    """Characters that few lines hold, found as lines pass by; of the others nothing is kept."""
+
+    def __init__(self) -> None:
+        self._num_lines = 0
+        self._holders: dict[str, list[Measured] | None] = {}
+
+    def add(self, line: Measured) -> None:
+        """Look at a line."""
+        self._num_lines += 1
+        for character in set(line.text):
+            holders = self._holders.setdefault(character, [])
+            if holders is not None:
+                holders.append(replace(line, picture=None))
+                if len(holders) >= FEW:
+                    self._holders[character] = None
+
+    def found(self) -> Iterator[tuple[list[Measured], str]]:
+        """Yield the characters that fewer than FEW lines hold, each with these lines; none of small datasets."""
+        if self._num_lines < _ENOUGH_LINES:
+            return
+        for character, group in sorted(self._holders.items()):
+            if group:
+                name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
+                yield group, f"{character!r} ({name}) is in {len(group)} of {self._num_lines} lines"
 
 
 @cache

@@ -3,19 +3,15 @@
 Nothing is unpacked to disk, and no name leads out of the folder that it belongs to.
 """
 
-import tarfile
-from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from htr.errors import DataError, ImageError
+from htr.errors import ImageError
 from htr.image import decode, probe
 from htr.importers.rows import RowRejected
-
-MAX_IMAGE_BYTES = 64 * 2**20
-"""A larger file is no line, and is refused before it is read."""
+from htr.importers.tars import TarImages, check_size
 
 
 class CheckedImage(NamedTuple):
@@ -66,75 +62,10 @@ def read_file(path: Path, *, root: Path | None = None) -> bytes | None:
             return None
         if root is not None and not path.resolve().is_relative_to(root.resolve()):
             raise RowRejected("outside_folder", f"{path} is a link that leads out of {root}")
-        _check_size(path.stat().st_size)
+        check_size(path.stat().st_size)
         return path.read_bytes()
     except OSError as error:  # a name too long for the system, no permission, a failing disk
         raise RowRejected("no_image", f"{path}: {error.strerror}") from error
-
-
-def _check_size(num_bytes: int) -> None:
-    if num_bytes > MAX_IMAGE_BYTES:
-        raise RowRejected("too_large_image", f"{num_bytes} bytes, at most {MAX_IMAGE_BYTES} are read")
-
-
-class TarImages:
-    """The images in one uncompressed tar; the members are listed once, then read at their place.
-
-    Raises:
-        DataError: it is not an uncompressed tar, or it is cut off.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._places: dict[str, tuple[int, int]] = {}
-        self._by_basename: dict[str, list[str]] = defaultdict(list)
-        self._stream: BinaryIO | None = None
-        try:
-            with tarfile.open(path, "r:") as archive:
-                for member in archive:
-                    if member.isreg() and not member.issparse():
-                        self._places[member.name.removeprefix("./")] = (member.offset_data, member.size)
-        except (tarfile.TarError, EOFError) as error:
-            raise DataError(
-                f"{path}: not a whole, uncompressed tar ({error}); unpack .tar.gz with gunzip, or copy it again"
-            ) from error
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-        for name in self._places:
-            self._by_basename[PurePosixPath(name).name].append(name)
-
-    def __enter__(self) -> Self:
-        self._stream = self.path.open("rb")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._stream:
-            self._stream.close()
-
-    def read(self, name: str) -> bytes | None:
-        """Return the member ``images/NAME`` or ``NAME``, else the one whose path ends so; None without one.
-
-        Raises:
-            RowRejected: several members end so, or the member is too large.
-        """
-        for exact in (f"images/{name}", name):
-            if exact in self._places:
-                return self._read(exact)
-        alike = self._by_basename.get(PurePosixPath(name).name, [])
-        found = sorted(member for member in alike if member.endswith(f"/{name}"))
-        if len(found) > 1:
-            raise RowRejected("ambiguous_image", f"{self.path.name} holds {', '.join(found[:3])}")
-        return self._read(found[0]) if found else None
-
-    def _read(self, member: str) -> bytes:
-        if self._stream is None:
-            raise ValueError("TarImages is read within its with block")
-        offset, size = self._places[member]
-        _check_size(size)
-        self._stream.seek(offset)
-        return self._stream.read(size)
 
 
 class ImagesBesideTable:
@@ -189,8 +120,8 @@ class ImagesBesideTable:
         return next(iter(found.values()), None)
 
     def _archive(self, path: Path) -> TarImages:
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise RowRejected("outside_folder", f"{path} is a link that leads out of {self.folder}")
         if path not in self._archives:
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise RowRejected("outside_folder", f"{path} is a link that leads out of {self.folder}")
             self._archives[path] = self._stack.enter_context(TarImages(path))
         return self._archives[path]

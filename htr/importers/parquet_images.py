@@ -19,12 +19,17 @@ from htr.importers.images import check_inside, checked, read_file
 from htr.importers.policy import Cleaner, cleaner_for
 from htr.importers.rows import Progress, RowRejected, write_rows
 from htr.importers.splits import split_named
+from htr.importers.tars import check_size
 from htr.lines import DatasetInfo, Line
 
 TEXT_COLUMNS = ("text", "transcription", "label", "sentence", "ground_truth", "transcript")
 _OPTIONAL = ("writer", "page", "language", "source", "split", "id")
 _IDS = (str, int)
 _ROWS_AT_A_TIME = 64
+MAX_UNPACKED = 256 * 2**20
+"""Bytes of one column of a row group, beyond which it may not be packed tighter than MAX_PACKED times."""
+MAX_PACKED = 50
+"""Images hardly shrink; what shrinks more, and is large, was made to fill memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +124,7 @@ def _checked_files(root: Path, files: list[str], columns: Columns) -> tuple[int,
         for option, name in (("--image-column", columns.image), ("--text-column", text)):
             if name not in names:
                 raise DataError(f"{root / file}: has no column {name!r}; it has {', '.join(names)}; see {option}")
+        _check_unpacked(root / file, parquet.metadata)
         total += parquet.metadata.num_rows
     if not total:
         raise DataError(f"{root}: the Parquet files have no rows")
@@ -128,8 +134,20 @@ def _checked_files(root: Path, files: list[str], columns: Columns) -> tuple[int,
 def _open(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: not a Parquet file that can be read ({error}); copy it again") from error
+
+
+def _check_unpacked(file: Path, metadata: pq.FileMetaData) -> None:
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for column in (group.column(at) for at in range(metadata.num_columns)):
+            unpacked, packed = column.total_uncompressed_size, column.total_compressed_size
+            if unpacked > MAX_UNPACKED and unpacked > MAX_PACKED * packed:
+                raise DataError(
+                    f"{file}: {packed} bytes of column {column.path_in_schema!r} unpack to {unpacked}, more than "
+                    "images do; write it again in smaller row groups"
+                )
 
 
 def _rows(root: Path, files: list[str], columns: list[str]) -> Iterator[_Row]:
@@ -186,6 +204,7 @@ def _image(row: _Row, root: Path, column: str) -> bytes:
     else:
         data, path = (value, None) if isinstance(value, bytes) else (None, value)
     if isinstance(data, bytes) and data:
+        check_size(len(data))
         return data
     if not isinstance(path, str) or not path:
         raise RowRejected("no_image", "neither bytes nor a path")

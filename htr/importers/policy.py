@@ -85,7 +85,7 @@ class Policy:
         try:
             data = path.read_bytes()
             return _policy(tomllib.loads(data.decode("utf-8")), path, hashlib.sha256(data).hexdigest())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits and deep nests, too
             raise SettingsError(f"{path}: not TOML ({error}); see docs/your-own-lines.md") from error
         except OSError as error:
             raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error

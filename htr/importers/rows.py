@@ -54,21 +54,20 @@ def write_rows(
         DataError: no row was kept; then nothing is written.
         OutputError: the folder is there already or cannot be written.
     """
-    kept: set[str] = set()
     refused: Counter[str] = Counter()
     with LinesWriter(out) as dataset:
         for done, row in enumerate(rows, start=1):
             try:
                 line = to_line(row)
                 _check_unicode(line)
-                _keep_id(line.id, kept)
+                _check_new(line, dataset)
                 dataset.add(line)
             except RowRejected as refusal:
                 refused[refusal.reason] += 1
                 dataset.quarantine(name_of(row), refusal.reason, refusal.detail)
             if progress:
                 progress(done, total)
-        if not kept:
+        if not len(dataset):
             raise DataError(
                 f"{origin}: none of its {total} rows can be used ({_counted(refused)}); {_remedy(refused)}"
             )
@@ -86,10 +85,9 @@ def _check_unicode(line: Line) -> None:
             raise RowRejected("not_unicode", f"{name} {value!r}; rename or retype it") from error
 
 
-def _keep_id(line_id: str, kept: set[str]) -> None:
-    if line_id in kept:
-        raise RowRejected("duplicate_id", f"id {line_id!r} was used by an earlier row")
-    kept.add(line_id)
+def _check_new(line: Line, dataset: LinesWriter) -> None:
+    if dataset.holds(line.id):
+        raise RowRejected("duplicate_id", f"id {line.id!r} was used by an earlier row")
 
 
 def _counted(refused: Counter[str]) -> str:

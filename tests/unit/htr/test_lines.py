@@ -131,3 +131,14 @@ def test_counts_always_add_up(splits: list[str], tmp_path_factory: pytest.TempPa
 def test_a_label_that_is_not_normalised_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="NFC"):
         make_line("two  spaces")
+
+
+@pytest.mark.parametrize("file", ["../d/lines/00000.parquet", "/etc/passwd", "lines/../../x.parquet"])
+def test_a_shard_outside_of_the_dataset_is_refused(tmp_path: Path, file: str) -> None:
+    write(tmp_path / "d", [make_line("a", 0)])
+    meta = tmp_path / "d" / "dataset.json"
+    info = json.loads(meta.read_text())
+    info["shards"][0]["file"] = file
+    meta.write_text(json.dumps(info))
+    with pytest.raises(DataError, match="outside of the dataset's folder"):
+        LinesDataset.open(tmp_path / "d")

@@ -2,14 +2,17 @@
 
 import io
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from htr.audit.copies import MIN_CORRELATION, Copies, exact_copies, near_copies
+from htr.audit.copies import Copies, exact_copies, near_copies
 from htr.audit.fingerprints import fingerprint, ink_box
+from htr.audit.ledger import Ledger, Numbers
+from htr.audit.likeness import MIN_CORRELATION
 from htr.audit.measures import Measured, measured_line
 from htr.image import Geometry, Grey, decode
 from htr.importers.manifest import import_manifest
@@ -31,12 +34,20 @@ def scaled(grey: Grey, factor: float) -> Grey:
     return np.asarray(Image.fromarray(grey).resize((round(width * factor), round(height * factor))))
 
 
+def turned(grey: Grey, degrees: float) -> Grey:
+    paper = int(np.median(grey))
+    image = Image.fromarray(grey).rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=paper)
+    return np.asarray(image, np.uint8)
+
+
 FORMS: dict[str, Callable[[Grey], bytes]] = {
     "jpeg": lambda grey: encoded(grey, "JPEG", quality=50),
     "smaller": lambda grey: encoded(scaled(grey, 0.7)),
     "larger": lambda grey: encoded(scaled(grey, 1.5)),
     "dimmed": lambda grey: encoded((grey * 0.8).astype(np.uint8)),
     "on more paper": lambda grey: encoded(np.pad(grey, ((9, 3), (2, 14)), constant_values=int(np.median(grey)))),
+    "turned by 1 degree": lambda grey: encoded(turned(grey, 1)),
+    "turned by 3 degrees": lambda grey: encoded(turned(grey, -3)),
     "inverted": lambda grey: encoded(255 - grey),
     "noisy": lambda grey: encoded(
         np.clip(grey + np.random.default_rng(3).normal(0, 6, grey.shape), 0, 255).astype(np.uint8)
@@ -56,10 +67,10 @@ def measured(images: list[bytes], texts: list[str] | None = None) -> list[Measur
 
 
 def found(images: list[bytes], texts: list[str] | None = None) -> list[Copies]:
-    def greys(rows: set[int]) -> Mapping[int, Grey]:
-        return {row: decode(images[row]) for row in rows}
+    def greys(rows: Numbers) -> AbstractContextManager[Mapping[int, Grey]]:
+        return nullcontext({row: decode(images[row]) for row in rows.tolist()})
 
-    return near_copies(measured(images, texts), greys)
+    return near_copies(Ledger.of(measured(images, texts)), greys)
 
 
 def written(text: str, hand: int) -> bytes:
@@ -85,7 +96,7 @@ def test_a_copy_is_found_in_every_form_of_it(form: str) -> None:
 
 def test_different_lines_are_no_copies() -> None:
     assert found(HANDS) == []
-    assert exact_copies(measured(HANDS)) == []
+    assert exact_copies(Ledger.of(measured(HANDS))) == []
 
 
 def test_printed_lines_that_differ_in_one_digit_are_no_copies() -> None:
@@ -105,7 +116,7 @@ def test_the_same_words_written_again_by_one_hand_are_no_copies(tmp_path: Path) 
 def test_the_same_pixels_are_exact_copies_however_they_are_encoded() -> None:
     grey = decode(HANDS[0])
     images = [encoded(grey), HANDS[1], encoded(grey, "BMP"), encoded(grey, "WEBP", lossless=True)]
-    (group,) = exact_copies(measured(images))
+    (group,) = exact_copies(Ledger.of(measured(images)))
     assert group == Copies(rows=(0, 2, 3), correlation=1.0)
 
 

@@ -152,6 +152,15 @@ def test_the_page_shows_the_lines_and_loads_nothing(tmp_path: Path) -> None:
     assert page.count("data:image/png;base64,") >= 8
 
 
+def test_the_contact_sheet_takes_lines_from_as_many_pages_as_it_can(tmp_path: Path) -> None:
+    crowded = [replace(make_line(f"zwei {n:03d}", n), page="crowded") for n in range(60)]
+    others = [replace(make_line(f"drei {n:03d}", 100 + n), page=f"page {n}") for n in range(3)]
+    dataset = write_lines(tmp_path / "d", [*crowded, *others])
+    sheet = audit_page(audit_lines(dataset), dataset).partition("A look at the lines")[2]
+    assert all(f"line-{100 + n} " in sheet for n in range(3)), "no page is left out for one that has many lines"
+    assert sheet.count("data:image/png;base64,") == 6, "three of the crowded page, and one of each other"
+
+
 def test_the_list_is_read_back_and_a_cut_one_is_refused(tmp_path: Path) -> None:
     found = audit(tmp_path / "d", FAULTS["writer_in_two_splits"][0])
     file = tmp_path / "audit.jsonl"

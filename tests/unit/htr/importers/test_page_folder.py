@@ -264,9 +264,15 @@ def test_folders_and_settings_that_make_no_sense_are_refused(tmp_path: Path) -> 
     assert_nothing_written(tmp_path / "out")
 
 
+@pytest.mark.shared
 @needs_shared
 def test_the_shared_pages_add_up(tmp_path: Path) -> None:
-    info = import_page_folder(SHARED_DATA / "pages", tmp_path / "out", limit=60)
-    assert num_rows(info) == 60
+    info = import_page_folder(SHARED_DATA / "pages", tmp_path / "out", cutting=Cutting(max_height=64))
+    assert (info.num_lines, info.counts["quarantined"]) == (
+        358,
+        {"no_text": 1, "type_print": 4, "type_printed": 17},
+    )
+    pages = LinesDataset.open(tmp_path / "out").columns(["page"])["page"].to_pylist()
+    assert len(set(pages)) == 8
     buffer = io.BytesIO(next(LinesDataset.open(tmp_path / "out").lines()).image)
     assert Image.open(buffer).mode == "L"

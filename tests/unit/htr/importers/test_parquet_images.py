@@ -121,3 +121,11 @@ def test_missing_columns_folders_and_rows_are_told_of(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no \.parquet"):
         import_parquet(tmp_path / "empty", tmp_path / "out")
+
+
+def test_a_file_that_was_made_to_fill_memory_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    bomb = pa.table({"image": pa.array([bytes(300 * 2**20)], pa.binary()), "text": ["x"]})
+    pq.write_table(bomb, tmp_path / "a.parquet", compression="zstd", use_dictionary=False, write_statistics=False)
+    with pytest.raises(DataError, match=r"bytes of column 'image' unpack to \d+"):
+        import_parquet(tmp_path / "a.parquet", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
