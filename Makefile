@@ -12,6 +12,7 @@ HOST ?=
 SERVER ?= http://127.0.0.1:8080
 QUEUE ?=
 MINUTES ?= 18
+IMAGES ?=
 
 # uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -27,7 +28,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift bench compile submit wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift bench compile submit wheel lock clean images lock-images test-images
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -82,6 +83,16 @@ bench: setup ## Peers and ours on the same lines, split and time: make bench LIN
 
 wheel: setup ## Build the wheel: dist/
 	@$(BIN)/python -m build --installer uv --wheel --outdir dist
+
+images: setup ## Build the container images, tagged with the commit; lists of what is in them: build/sbom; IMAGES='serving web'
+	@$(BIN)/python -m images build $(IMAGES) $(ARGS)
+
+test-images: setup ## Build every image on a Debian of its own, and run the whole DAG in containers (root; 16 GB; minutes)
+	@sh tests/debian-packages.sh
+	@QUILLFLOW_TEST_ALL_IMAGES=1 $(BIN)/python -m pytest tests/images
+
+lock-images: setup ## Write the images' lists of packages anew, with hashes: images/locks
+	@$(BIN)/python -m images lock
 
 lock: setup ## Resolve every version anew: requirements.lock
 	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file requirements.lock

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from images.locks import write_locks
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code, 2 for an error."""
+    signal.signal(signal.SIGTERM, _stop)
     try:
         args = _parser().parse_args(argv)
         return int(args.run(args))
@@ -54,6 +56,11 @@ def bill(args: argparse.Namespace) -> int:
     """List what is in an image that is built already."""
     _say(str(write_bill(args.image, find_engine(args.engine), Plan(tag="", commit="", bills=args.bills))))
     return 0
+
+
+def _stop(*_: object) -> None:
+    """Leave in order, so that the secrets of a build and the image of its wheels are removed."""
+    raise SystemExit(143)
 
 
 def _commit() -> str:

@@ -5,6 +5,7 @@ BuildKit secret, a folder of wheels as an image that only the build sees.
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,11 @@ from htr.errors import DataError, SettingsError
 from images.catalogue import PREFIX, ROOT, TORCH, Image
 from images.engine import Engine
 
-SECRET_NAMES = ("UV_", "PIP_")
-"""Beginnings of the variables that say where packages come from; a build gets no others."""
+SECRET_NAMES = re.compile(
+    r"(UV|PIP)_\w*(INDEX|FIND_LINKS|HOST|TIMEOUT|RETRIES|NATIVE_TLS|TORCH_BACKEND)\w*|(HTTP|HTTPS|NO|ALL)_PROXY",
+    re.IGNORECASE,
+)
+"""Variables that say where packages come from, and how to get there; a build gets no others."""
 BILLS = ROOT / "build" / "sbom"
 
 
@@ -63,7 +67,7 @@ def build_images(
         images: which.
         plan: how.
         engine: by which program.
-        environ: UV_* and PIP_* among it say where packages come from, SSL_CERT_FILE whom to trust.
+        environ: uv's and pip's variables among it say where packages come from, SSL_CERT_FILE whom to trust.
         say: called with a line for every image.
 
     Raises:
@@ -94,7 +98,9 @@ def write_bill(name: str, engine: Engine, plan: Plan) -> Path:
     json.loads(told)  # the whole of it, and nothing else
     plan.bills.mkdir(parents=True, exist_ok=True)
     file = plan.bills / f"{short.removeprefix(PREFIX + '/')}-{tag}.cdx.json"
-    file.write_text(told, encoding="utf-8")
+    part = file.with_suffix(".part")
+    part.write_text(told, encoding="utf-8")
+    part.replace(file)
     return file
 
 
@@ -112,10 +118,10 @@ def sizes_mb(name: str, engine: Engine) -> tuple[int, int]:
 
 
 def secret_lines(environ: Mapping[str, str]) -> str:
-    """Return the settings of uv and pip that a build needs, one shell assignment a line."""
+    """Return the settings of uv, pip and proxies that a build needs, one shell assignment a line."""
     lines = []
     for name, value in sorted(environ.items()):
-        if not name.startswith(SECRET_NAMES) or value.startswith(("/", "~")):
+        if not SECRET_NAMES.fullmatch(name) or value.startswith(("/", "~")):
             continue  # places on the building machine, which a build does not see
         quoted = value.replace("'", "'\\''")
         lines.append(f"{name}='{quoted}'\n")

@@ -4,8 +4,8 @@
 #   install.sh compile MODULE...  byte code of what importing these loads, and of nothing else: the root is read-only,
 #                                 and byte code of everything would be a fifth of the image
 #   install.sh code FOLDER...     the wheel of htr and the folders around it, compiled, into /app
-# A site's own package index comes as the secret "packages" (UV_*= and PIP_*= lines) and the secret "ca" (PEM);
-# wheels that lie on the building machine come as the image WHEELS_IMAGE, mounted at /wheels.
+# A site's own package index comes as the secret "packages" (lines like UV_DEFAULT_INDEX='https://...') and the
+# secret "ca" (PEM); wheels that lie on the building machine come as the image WHEELS_IMAGE, mounted at /wheels.
 set -eu
 
 if [ -f /run/secrets/packages ]; then
@@ -19,6 +19,14 @@ fi
 if [ -n "$(ls /wheels 2>/dev/null)" ]; then
     export UV_FIND_LINKS="/wheels${UV_FIND_LINKS:+,$UV_FIND_LINKS}" PIP_FIND_LINKS="/wheels ${PIP_FIND_LINKS:-}"
 fi
+case "$*" in
+*torch-cpu*)
+    # Not in the public index; uv knows where torch's makers have it.
+    if [ -z "$(env | grep -E '^UV_(FIND_LINKS|INDEX|INDEX_URL|EXTRA_INDEX_URL|DEFAULT_INDEX)=.')" ]; then
+        export UV_TORCH_BACKEND="${UV_TORCH_BACKEND:-cpu}"
+    fi
+    ;;
+esac
 no_index=${NO_INDEX:+--no-index}
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore UV_LINK_MODE=copy
 

@@ -33,9 +33,9 @@ def bill(name: str, version: str, commit: str, time: str) -> dict[str, Any]:
         time: when the bill was made, ISO 8601 in UTC.
     """
     components = sorted([*_python(), *_debian()], key=lambda component: str(component["bom-ref"]))
-    whole = {"type": "container", "bom-ref": f"{name}@{version}", "name": name, "version": version}
+    whole: dict[str, Any] = {"type": "container", "name": name, "version": version, "bom-ref": f"{name}@{version}"}
     if commit:
-        whole["properties"] = [{"name": "quillflow:git-commit", "value": commit}]  # type: ignore[assignment]
+        whole["properties"] = [{"name": "quillflow:git-commit", "value": commit}]
     content = hashlib.sha256(json.dumps([whole, components], sort_keys=True).encode()).digest()
     return {
         "bomFormat": "CycloneDX",
@@ -57,7 +57,8 @@ def _python() -> Iterator[dict[str, Any]]:
             continue
         seen.add(name)
         purl = f"pkg:pypi/{name}@{quote(found.version, safe='')}"
-        component = {"type": "library", "bom-ref": purl, "name": name, "version": found.version, "purl": purl}
+        component: dict[str, Any] = {"type": "library", "name": name, "version": found.version, "purl": purl}
+        component["bom-ref"] = purl
         if licences := _licences(found.metadata):
             component["licenses"] = licences
         yield component
@@ -65,15 +66,19 @@ def _python() -> Iterator[dict[str, Any]]:
 
 def _licences(told: metadata.PackageMetadata) -> list[dict[str, Any]]:
     """Return the licence as the distribution states it; nothing where it states none."""
-    if expression := told.get("License-Expression"):
+    if expression := _field(told, "License-Expression"):
         return [{"expression": expression}]
     classifiers = [
         line.rpartition(" :: ")[2] for line in told.get_all("Classifier") or [] if line.startswith("License ::")
     ]
-    stated = (told.get("License") or "").strip()
+    stated = _field(told, "License").strip()
     if stated and len(stated) <= _MOST_LICENCE and "\n" not in stated:
         classifiers = [stated]
     return [{"license": {"name": name}} for name in classifiers]
+
+
+def _field(told: metadata.PackageMetadata, name: str) -> str:
+    return told[name] if name in told else ""  # noqa: SIM401 - not every release has get()
 
 
 def _debian() -> Iterator[dict[str, Any]]:

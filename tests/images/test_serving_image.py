@@ -24,8 +24,8 @@ SECRET = "token-that-no-layer-may-hold-7f3a91"  # noqa: S105 - looked for in eve
 
 @pytest.fixture(scope="module")
 def serving(docker: Docker) -> str:
-    """Build the image; the setting that uv ignores stands for a mirror's password."""
-    return build(docker, "serving", environ={"UV_NOBODY_READS_THIS": SECRET})
+    """Build the image; a password of a package index that no package comes from."""
+    return build(docker, "serving", environ={"UV_INDEX_NOBODYS_PASSWORD": SECRET})
 
 
 def test_it_is_small_and_says_what_it_is(docker: Docker, serving: str) -> None:
