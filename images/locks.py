@@ -9,7 +9,6 @@ what only one build of it needs stand in lists of their own, so that both varian
     torch-cuda.lock     torch as the public index has it, and NVIDIA's libraries
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -87,7 +86,7 @@ def _resolved(wanted: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, 
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=dict(os.environ if environ is os.environ else environ),
+        env=dict(environ),
         input="\n".join(_pinned(BUILD)),
         capture_output=True,
         text=True,

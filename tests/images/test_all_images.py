@@ -143,13 +143,13 @@ def test_drift_is_checked_in_the_image_on_a_log_that_the_serving_image_wrote(
         docker.engine.run("stop", "--time", "30", container)
     options = ["--volume", f"{log}:/log:ro", "--volume", f"{out}:/out"]
     words = ["check", "--bundle", shipped, "--log", "/log", "--out", "/out", "--min-rows", "20"]
+    words += ["--independent-lines"]  # three requests would be too few to tell anything by
     said = docker.run(built["monitoring"], *words, options=options)
     verdict = json.loads((out / "drift.json").read_text())
-    assert verdict["state"] in {"quiet", "drift"}
-    assert verdict["num_current"] == 3 * len(images), verdict
+    assert (verdict["state"], verdict["rows"]) == ("drift", 3 * len(images))  # drawn letters: no handwriting
     assert verdict["bundle_digest"] == Bundle.open(resolve(PRETRAINED)).digest
     assert (out / "drift.html").stat().st_size > 100_000
-    assert "verdict" in said
+    assert said.startswith("drift: ")
 
 
 def test_the_governor_is_healthy_in_the_image_while_nobody_it_asks_can_be_reached(
@@ -170,7 +170,13 @@ def test_the_governor_is_healthy_in_the_image_while_nobody_it_asks_can_be_reache
 
 
 def test_the_page_answers_in_the_image(docker: Docker, built: Mapping[str, str]) -> None:
-    with docker.started(built["web"], options=["--health-interval", "1s"]) as container:
+    check_page(docker, built["web"])
+
+
+def check_page(docker: Docker, name: str) -> None:
+    """The page opens while the server that it asks cannot be reached."""
+    words = ["--server", "http://127.0.0.1:8080"]
+    with docker.started(name, *words, options=["--health-interval", "1s"]) as container:
         docker.healthy(container)
         ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:7860/', timeout=20).read().decode())"
         page = docker.engine.run("exec", container, "python", "-c", ask)
