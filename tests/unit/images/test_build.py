@@ -1,6 +1,8 @@
 """What a build is told, and who may do it."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -123,3 +125,25 @@ def test_the_bill_of_this_environment_names_its_packages_once_each() -> None:
     references = [one["bom-ref"] for one in bill["components"]]
     assert len(references) == len(set(references))
     assert {one["name"]: one for one in bill["components"]}["numpy"]["purl"].startswith("pkg:pypi/numpy@")
+
+
+def test_an_image_holds_every_package_of_the_project_that_its_own_code_imports() -> None:
+    """But for pipelines, which go into the image of the steps to be submitted from it, not to run whole loops."""
+    ours = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    for image in catalogue().values():
+        (words,) = re.findall(r"install\.sh code (.+)", image.dockerfile.read_text())
+        folders = {"htr", *words.split()}
+        for folder in folders - {"pipelines", "images"}:
+            imported = {name for file in (ROOT / folder).rglob("*.py") for name in _imported(file)} & ours
+            assert imported <= folders, f"{image.name}: {folder} needs {imported - folders}"
+
+
+def _imported(file: Path) -> set[str]:
+    """Return the first part of whatever a module imports, at its top or in a function."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
