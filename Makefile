@@ -28,7 +28,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift bench compile submit wheel lock clean images lock-images test-images
+.PHONY: help setup run check test lint format up web ui serve drift drift-demo trust bench compile submit wheel lock clean images lock-images test-images
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -77,6 +77,13 @@ submit: setup ## Start the pipeline on Kubeflow: make submit HOST=http://... ARG
 
 drift: setup ## Check the newest run's prediction log for drift once more
 	@$(BIN)/python -m monitoring check --bundle "$(RUNS)/latest/champion" --log "$(RUNS)/latest/prediction-log" --out "$(RUNS)/latest/drift-now"
+
+drift-demo: setup ## The closed loop on real handwriting: a hand arrives, is noticed, learnt once, read better; LINES=<lines dataset>
+	@$(BIN)/python -m benchmarks.closed_loop $(if $(LINES),"$(LINES)") $(ARGS)
+
+trust: setup ## Faults, attacks, promises: kills by the hundred, hostile input (10 minutes): build/trust.json
+	@sh tests/debian-packages.sh
+	@$(BIN)/python -m tests.trust --seed $(SEED) $(ARGS)
 
 bench: setup ## Peers and ours on the same lines, split and time: make bench LINES=<lines dataset> MINUTES=18
 	@$(BIN)/python -m benchmarks.peers --minutes $(MINUTES) $(if $(LINES),--lines "$(LINES)") $(ARGS)

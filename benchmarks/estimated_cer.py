@@ -46,6 +46,8 @@ class Outcome:
     low: float
     high: float
     measured: float
+    outside: float
+    """Share of the lines beyond what it was fitted on."""
 
     @property
     def off(self) -> float:
@@ -59,11 +61,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     table = load(parser.parse_args().cache)
     outcomes = [outcome for trial in trials(table) for outcome in tried(table, trial)]
-    print("| case | lines | estimated | 90 % interval | measured | off by |\n|---|---|---|---|---|---|")
+    print(
+        "| case | lines | estimated | 90 % interval | measured | off by | outside |\n|---|---|---|---|---|---|---|"
+    )
     for one in outcomes:
         inside = "" if one.low <= one.measured <= one.high else " (outside)"
         cells = f"{one.estimated:.1%} | {one.low:.1%} to {one.high:.1%}{inside} | {one.measured:.1%}"
-        print(f"| {one.name} | {one.lines} | {cells} | {100 * one.off:.1f} |")
+        print(f"| {one.name} | {one.lines} | {cells} | {100 * one.off:.1f} | {one.outside:.0%} |")
     print("\n| cases | number | mean absolute error, points | within the interval |\n|---|---|---|---|")
     subsets = [one for one in outcomes if one.group == "subset"]
     spoilt = [one for one in outcomes if one.group in CORRUPTIONS]
@@ -100,7 +104,8 @@ def tried(table: pa.Table, trial: Trial) -> Iterator[Outcome]:
     model = fit_readings(readings(table.filter(pa.array(trial.fitted))))
     for name, mask in trial.tried:
         rows = table.filter(pa.array(mask))
-        estimated = model.cer({n: rows[n].to_numpy() for n in (*TRANSFORMS, "num_characters")})
+        columns = {n: rows[n].to_numpy() for n in (*TRANSFORMS, "num_characters")}
+        estimated = model.cer(columns)
         low, high = model.interval(estimated)
         measured = rows["edits"].to_numpy().sum() / rows["characters"].to_numpy().sum()
         yield Outcome(
@@ -111,6 +116,7 @@ def tried(table: pa.Table, trial: Trial) -> Iterator[Outcome]:
             low=low,
             high=high,
             measured=measured,
+            outside=model.outside(columns),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 from mlflow.models.signature import ModelSignature
@@ -19,6 +20,7 @@ from mlflow.types import ColSpec, Schema
 
 from htr.errors import ServiceError
 from htr.lines import LinesDataset
+from htr.versions import is_address, open_lines
 
 EXPERIMENT = "quillflow"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -109,13 +111,53 @@ def _set_experiment() -> str:
     return experiment_id
 
 
-def log_dataset(dataset: LinesDataset, context: str) -> None:
-    """Log a lines dataset as the run's input: its rows without images, and its digest."""
+class VersionSource(DatasetSource):
+    """Lines that are in a store of versions, as MLflow names the source of a run's input."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @staticmethod
+    def _get_source_type() -> str:
+        return "quillflow_version"
+
+    @staticmethod
+    def _can_resolve(raw_source: Any) -> bool:
+        return isinstance(raw_source, str) and is_address(raw_source)
+
+    @classmethod
+    def _resolve(cls, raw_source: Any) -> "VersionSource":
+        return cls(str(raw_source))
+
+    def load(self) -> LinesDataset:
+        """Open the lines where they lie."""
+        return open_lines(self.uri)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what MLflow keeps."""
+        return {"uri": self.uri}
+
+    @classmethod
+    def from_dict(cls, source_dict: dict[str, Any]) -> "VersionSource":
+        """Return what `to_dict` was made of."""
+        return cls(source_dict["uri"])
+
+
+def log_dataset(dataset: LinesDataset, context: str, uri: str = "") -> None:
+    """Log a lines dataset as the run's input: its rows without images, its digest, and where it is.
+
+    Args:
+        dataset: the lines.
+        context: what they are used for.
+        uri: address of this version in a store, which stays; "" takes the folder, which may not.
+    """
     frame = dataset.columns(["id", "text", "writer", "source", "language", "split"]).to_pandas()
     digest = dataset.digest.removeprefix("sha256:")[:36]  # MLflow's limit
-    source = dataset.path.resolve().as_uri()
+    folder = dataset.path.resolve().as_uri()
+    source = VersionSource(uri) if uri else folder
     mlflow.log_input(from_pandas(frame, source=source, name="lines", digest=digest), context=context)
     mlflow.set_tag("dataset_digest", dataset.digest)
+    mlflow.set_tag("dataset_uri", uri or folder)
 
 
 def log_params(values: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """python -m htr import | export | split | audit | synth | train | search | evaluate | calibrate | tune | read.
 
-``pages`` reads whole pages.
+``pages`` reads whole pages; ``publish | fetch | versions | diff`` keep versions in an object store;
+``keys | sign | verify`` are about who vouches for a bundle.
 """
 
 import argparse
@@ -19,6 +20,8 @@ try:
         commands_model,
         commands_pages,
         commands_search,
+        commands_signing,
+        commands_versions,
     )
 except ModuleNotFoundError as missing:  # a clone read by a Python that knows nothing of its environment
     if (missing.name or "").partition(".")[0] == "htr":
@@ -28,7 +31,16 @@ except ModuleNotFoundError as missing:  # a clone read by a Python that knows no
     )
 
 
-_EXTRAS = {"optuna": "search", "scipy": "search", "matplotlib": "search", "cv2": "pages", "pypdfium2": "pages"}
+_EXTRAS = {
+    "optuna": "search",
+    "scipy": "search",
+    "matplotlib": "search",
+    "cv2": "pages",
+    "pypdfium2": "pages",
+    "minio": "store",
+    "urllib3": "store",
+}
+_EXTRAS |= {"model_signing": "signing", "cryptography": "signing", "OpenSSL": "signing"}
 """Packages that the light install lacks -> the extra that brings them; all others come with ``train``."""
 
 
@@ -43,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     commands_model.add_parsers(verbs)
     commands_pages.add_parsers(verbs)
     commands_search.add_parsers(verbs)
+    commands_signing.add_parsers(verbs)
+    commands_versions.add_parsers(verbs)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # handwriting has more than the terminal's ASCII
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -53,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get(error.name or "", "train")
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "train")
         print(
             f"error: this command needs the package {error.name!r}: pip install 'quillflow[{extra}]'",
             file=sys.stderr,

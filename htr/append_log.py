@@ -8,7 +8,7 @@ never acknowledged: readers ignore it, and the next writer cuts it off and keeps
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -49,12 +49,31 @@ class AppendLog:
             DataError: a line is damaged that is not the last, or ``take`` refuses one.
             OSError: the file cannot be written.
         """
-        with self.file.open("ab+", buffering=0) as self._log:
-            fcntl.flock(self._log, fcntl.LOCK_EX)
+        with self._open_locked() as self._log:
             self._catch_up()
             self._cut_torn_end()
             yield
             os.fsync(self._log.fileno())  # also what another process wrote and did not live to acknowledge
+        sync_folder(self.file.parent)
+
+    def _open_locked(self) -> BinaryIO:
+        """Return the file, held alone; while it was waited for, another one may have taken its name."""
+        while True:
+            log = self.file.open("ab+", buffering=0)
+            fcntl.flock(log, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(log.fileno()), self.file.stat()):
+                    return log
+            log.close()
+
+    def replace(self, lines: Iterable[bytes]) -> None:
+        """Within `appending`: put a file of other lines in this one's place; whoever follows it looks anew."""
+        partial = self.file.with_name(f".{self.file.name}.partial")
+        with partial.open("wb") as out:
+            out.writelines(line + b"\n" for line in lines)
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(self.file)
         sync_folder(self.file.parent)
 
     @contextmanager

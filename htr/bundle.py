@@ -27,6 +27,7 @@ from htr.decoding import Decoding
 from htr.errors import BundleError, OutputError
 from htr.image import Geometry
 from htr.lines import file_sha256
+from htr.making import partial_folder
 
 FORMAT_VERSION = 3
 READABLE = (1, 2, 3)
@@ -172,31 +173,27 @@ def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:
         The bundle as it lies on disk.
 
     Raises:
-        OutputError: the folder exists and is not empty, or cannot be written.
+        OutputError: the folder exists and is not empty, is being written by another process, or cannot be written.
     """
     path = bundle.path
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(f"{path}: already there; remove it or choose another folder")
-    partial = path.parent / f".{path.name}.partial"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, content in files.items():
-            if isinstance(content, bytes):
-                (partial / name).write_bytes(content)
-            else:
-                shutil.copyfile(content, partial / name)
-        digests = {name: file_sha256(partial / name) for name in sorted(files)}
-        written = replace(bundle, files=digests)
-        text = json.dumps(written.manifest(), ensure_ascii=False, indent=2)
-        (partial / MANIFEST).write_text(text, encoding="utf-8")
-        if path.is_dir():
-            path.rmdir()
-        partial.replace(path)
+        with partial_folder(path) as partial:
+            for name, content in files.items():
+                if isinstance(content, bytes):
+                    (partial / name).write_bytes(content)
+                else:
+                    shutil.copyfile(content, partial / name)
+            digests = {name: file_sha256(partial / name) for name in sorted(files)}
+            written = replace(bundle, files=digests)
+            text = json.dumps(written.manifest(), ensure_ascii=False, indent=2)
+            (partial / MANIFEST).write_text(text, encoding="utf-8")
+            if path.is_dir():
+                path.rmdir()
+            partial.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return written
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from htr.bundle import ERROR_MODEL, REFERENCE, Bundle, amend_bundle
 from htr.decoding import MAX_BEAM, Decoding
 from htr.errors import DataError, ImageError, OutputError, SettingsError
-from htr.lines import SPLITS, LinesDataset
+from htr.lines import SPLITS
 from htr.pretrained import PRETRAINED, resolve
 from htr.recogniser import Recogniser
+from htr.versions import open_lines
 
 Say = Callable[[str], None]
 
@@ -21,7 +22,7 @@ Say = Callable[[str], None]
 def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Register the parsers; each sets ``handler(args, say) -> exit status``."""
     verb = verbs.add_parser("train", help="train a model on a lines dataset")
-    verb.add_argument("lines", type=Path, help="lines dataset")
+    verb.add_argument("lines", help="lines dataset, or the address of one")
     verb.add_argument("--out", type=Path, required=True, help="folder for the bundle")
     verb.add_argument("--base", help="bundle to start from; pretrained: the one that ships")
     verb.add_argument("--config", type=Path, help="training settings, JSON: such as the best.json of a search")
@@ -35,14 +36,14 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.set_defaults(handler=_train)
 
     verb = verbs.add_parser("evaluate", help="measure a model on a lines dataset")
-    verb.add_argument("lines", type=Path, help="lines dataset")
+    verb.add_argument("lines", help="lines dataset, or the address of one")
     verb.add_argument("--bundle", type=Path, required=True)
     verb.add_argument("--split", default="test", choices=SPLITS)
     verb.add_argument("--out", type=Path, help="file for the report, JSON")
     verb.set_defaults(handler=_evaluate)
 
     verb = verbs.add_parser("tune", help="give a model a language model and beam search, weighted on split val")
-    verb.add_argument("lines", type=Path, help="lines dataset, as for training")
+    verb.add_argument("lines", help="lines dataset, or the address of one, as for training")
     verb.add_argument("--bundle", type=Path, required=True)
     verb.add_argument("--out", type=Path, required=True, help="folder for the tuned bundle")
     verb.add_argument("--order", type=int, default=6, choices=range(2, 11), help="characters of an n-gram")
@@ -55,7 +56,7 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "calibrate",
         help="fit confidence, 8-bit certificate, drift reference and error estimate on lines not trained on",
     )
-    verb.add_argument("lines", type=Path, help="lines dataset")
+    verb.add_argument("lines", help="lines dataset, or the address of one")
     verb.add_argument("--bundle", type=Path, required=True)
     verb.add_argument("--split", default="val", choices=SPLITS, help="lines to fit on; default: val")
     verb.add_argument(
@@ -103,7 +104,7 @@ def _train(args: argparse.Namespace, say: Say) -> int:
             sys.stderr.write(f"{progress.done:,} of {progress.total:,} lines, {rate}{cer}\n")
 
     result = train(
-        LinesDataset.open(args.lines),
+        open_lines(args.lines),
         args.out,
         training_config(settings),
         work=args.work or args.out.with_name(args.out.name + ".checkpoints"),
@@ -122,7 +123,7 @@ def _evaluate(args: argparse.Namespace, say: Say) -> int:
     from htr.evaluate import evaluate, rates, rates_by
     from htr.report import build_report
 
-    found = evaluate(Recogniser.load(resolve(args.bundle)), LinesDataset.open(args.lines), [args.split])
+    found = evaluate(Recogniser.load(resolve(args.bundle)), open_lines(args.lines), [args.split])
     if not found.lines:
         raise DataError(f"{args.lines}: no line in split {args.split!r}; choose another --split")
     for name, group in [("all", rates(found.lines)), *rates_by(found.lines, "source").items()]:
@@ -153,7 +154,7 @@ def _calibrate(args: argparse.Namespace, say: Say) -> int:
 
     if args.spoilt < 0:
         raise SettingsError(f"--spoilt must be 0 or more, got {args.spoilt}")
-    lines = LinesDataset.open(args.lines)
+    lines = open_lines(args.lines)
     bundle = certify(Bundle.open(resolve(args.bundle)), lines, split=args.split)
     recogniser = Recogniser(bundle)
     found = evaluate(recogniser, lines, [args.split])
@@ -191,7 +192,7 @@ def _tune(args: argparse.Namespace, say: Say) -> int:
 
     tuned = tune(
         Bundle.open(resolve(args.bundle)),
-        LinesDataset.open(args.lines),
+        open_lines(args.lines),
         args.out,
         order=args.order,
         beam=args.beam,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from htr.bundle import Bundle
-from htr.lines import LinesDataset
 from htr.pretrained import resolve
+from htr.versions import open_lines
 
 if TYPE_CHECKING:
     from htr.search.trial import Trial
@@ -26,7 +26,9 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         description="Try training settings one after another, each led by those before it; weak ones are stopped "
         "early. The same command goes on with a search that was killed; a greater --trials continues one.",
     )
-    verb.add_argument("lines", type=Path, help="lines dataset; trials are judged by its validation lines")
+    verb.add_argument(
+        "lines", help="lines dataset, or the address of one; trials are judged by its validation lines"
+    )
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the search")
     verb.add_argument("--trials", type=int, required=True, metavar="N", help="how many there shall be in the end")
     verb.add_argument("--max-lines", type=int, required=True, metavar="M", help="lines shown in a full trial")
@@ -53,7 +55,7 @@ def _search(args: argparse.Namespace, say: Say) -> int:
         settings=read_settings(args.config) if args.config else {},
     )
     base = Bundle.open(resolve(args.base)) if args.base else None
-    trials = search(LinesDataset.open(args.lines), args.out, config, watcher=_Shown(args.trials, say), base=base)
+    trials = search(open_lines(args.lines), args.out, config, watcher=_Shown(args.trials, say), base=base)
     best = best_of(trials)
     if not (args.out / PLOT_FOLDER).is_dir():
         say("no plots: fewer than two trials came to their end")

@@ -1,22 +1,25 @@
-"""A folder of corrections, which only grows: crash-safe, and open to several processes at once.
+"""A folder of corrections, which only grows, erasure excepted: crash-safe, and open to several processes at once.
 
     DIR/corrections.jsonl    one record a line, in the order of arrival: see htr.corrections and htr.append_log
     DIR/images/HEX           the encoded images, by the hex digits of their SHA-256; each is kept once
     DIR/corrections.torn     what was cut off from a log that a crash had left half-written
+    DIR/erased.jsonl         hashes of what was erased, so that it does not come back: see htr.tombstones
 
 An image is on disk before the record that names it, and the record before `CorrectionStore.add` returns.
 """
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from htr.append_log import AppendLog, sync_folder, write_durably
 from htr.corrections import Correction, Withdrawal, from_json, to_json
 from htr.errors import ConflictError, DataError, MissingError, OutputError
+from htr.tombstones import Tombstone, Tombstones, hashed
 
 LOG = "corrections.jsonl"
 IMAGES = "images"
@@ -44,6 +47,7 @@ class CorrectionStore:
         self._places: dict[str, tuple[int, int]] = {}
         """Correction id -> where its line begins and how long it is."""
         self._withdrawals: dict[str, Withdrawal] = {}
+        self._erased = Tombstones(folder)
         self._log = AppendLog(folder / LOG, take=self._take, forget=self._forget)
 
     def prepare(self) -> None:
@@ -67,13 +71,16 @@ class CorrectionStore:
             False where the store has it already, by id and by content; of its two times the first stays.
 
         Raises:
-            ConflictError: the id stands for another correction.
+            ConflictError: the id stands for another correction, or this one or its image was erased.
             OutputError: it cannot be written; then the store is as it was.
             DataError: the log is damaged or of another format version.
         """
         if correction.image_digest != image_digest(image):
             raise ValueError("image_digest: is not the digest of the image that was given")
         with self._appending():
+            self._erased.catch_up()
+            if self._erased.covers(correction.id, correction.image_digest):
+                raise ConflictError(f"correction {correction.id!r} or its image was erased; it is not taken again")
             is_new = correction.id not in self._places
             if not (is_new or correction.says_the_same(self._at(correction.id))):
                 raise ConflictError(
@@ -105,6 +112,46 @@ class CorrectionStore:
             if is_new := withdrawal.id not in self._withdrawals:
                 self._log.append(to_json(withdrawal).encode())
             return is_new
+
+    def erase(self, ids: Collection[str], time: datetime) -> list[str]:
+        """Remove corrections, their withdrawals and their images for good; when this returns, that is on disk.
+
+        Their tombstones are written first: killed halfway, nothing comes back, and the same call ends it.
+
+        Args:
+            ids: of corrections, with all others of the same images; those that are not there are passed over.
+            time: of the erasure, in UTC.
+
+        Returns:
+            The digests of their images.
+
+        Raises:
+            OutputError: the folder cannot be written.
+            DataError: the log is damaged or of another format version.
+        """
+        with self._appending():
+            images = {self._at(one).image_digest for one in self._places if one in ids}
+            gone = [one for one in map(self._at, self._places) if one.image_digest in images]
+            stones = [Tombstone(time=time, id=hashed(one.id), image=hashed(one.image_digest)) for one in gone]
+            self._erased.add(stones)
+            left = [one for one in map(self._at, self._places) if one.image_digest not in images]
+            kept = {one.id for one in left}
+            lines = [to_json(one).encode() for one in left]
+            lines += [to_json(one).encode() for name, one in self._withdrawals.items() if name in kept]
+            for one in gone:
+                self.image_file(one).unlink(missing_ok=True)
+            (self.folder / LOG).with_suffix(".torn").unlink(missing_ok=True)
+            self._log.replace(lines)
+            return sorted(images)
+
+    def holds_erased(self) -> list[str]:
+        """Return the ids of corrections that have a tombstone and are there all the same: somebody was killed."""
+        self._erased.catch_up()
+        return [
+            one.correction.id
+            for one in self.read()[0]
+            if self._erased.covers(one.correction.id, one.correction.image_digest)
+        ]
 
     def read(self, start: int = 0, most: int | None = None) -> tuple[list[Stored], int]:
         """Return corrections in the order of arrival, and how many there are in all, withdrawn ones included.

@@ -96,6 +96,14 @@ class ErrorModel:
         """Return the estimated character error rate of all rows together; they must not be none."""
         return weighted(self.rates(columns), columns)
 
+    def outside(self, columns: Mapping[str, Values]) -> float:
+        """Return the share of rows with a feature beyond what the curve is known for, 0..1; there it is flat."""
+        beyond = np.zeros(len(columns["entropy"]), bool)
+        for term in self.terms:
+            values = TRANSFORMS[term.feature](np.asarray(columns[term.feature], np.float64))
+            beyond |= (values < term.lowest) | (values > term.highest)
+        return float(beyond.mean()) if len(beyond) else 0.0
+
     def interval(self, cer: float) -> tuple[float, float]:
         """Return where the true rate lies in 90 % of cases like those that the model was tried on."""
         odds, width = log_odds(cer), COVERAGE_Z * self.spread

@@ -2,20 +2,24 @@
 
     QuillflowError            what was wrong, where, and what to do: fit to be shown to a user as it is
     |-- DataError             a table, dataset or transcription cannot be used as it stands
+    |   |-- AlteredError      stored bytes are not those that their digest names
     |   |-- ConflictError     an id stands for something else already
     |   |-- DivergedError     a training came to numbers that are none
     |   |-- ImageError        one image cannot be read as a line or a page
     |   `-- MissingError      nothing goes by the id that was given
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
+    |   `-- SignatureError    nobody who is trusted vouches for it as it lies there
     |-- SettingsError         an option or a combination of options makes no sense
     |-- OutputError           a result cannot be written where it was asked for
     |-- ServiceError          something we talk to (MLflow, KFP, the model server) is away or refuses
+    |   `-- StoreError        the store of versions is away, refuses, or is none
     `-- ShapeError            an array has other dimensions than the caller promised
 
 A command prints the message after ``error:`` and exits with 2; a traceback means a fault of ours.
 """
 
 __all__ = [
+    "AlteredError",
     "BundleError",
     "ConflictError",
     "DataError",
@@ -27,6 +31,8 @@ __all__ = [
     "ServiceError",
     "SettingsError",
     "ShapeError",
+    "SignatureError",
+    "StoreError",
 ]
 
 
@@ -36,6 +42,10 @@ class QuillflowError(Exception):
 
 class DataError(QuillflowError):
     """A table, dataset or transcription cannot be used as it stands."""
+
+
+class AlteredError(DataError):
+    """Stored bytes are not those that their digest names."""
 
 
 class ConflictError(DataError):
@@ -67,6 +77,10 @@ class BundleError(QuillflowError):
     """A model folder is missing, incomplete, altered or of another version."""
 
 
+class SignatureError(BundleError):
+    """Nobody who is trusted vouches for a model folder as it lies there."""
+
+
 class SettingsError(QuillflowError):
     """An option or a combination of options makes no sense."""
 
@@ -77,6 +91,10 @@ class OutputError(QuillflowError):
 
 class ServiceError(QuillflowError):
     """Something we talk to (MLflow, KFP, the model server) is away or refuses."""
+
+
+class StoreError(ServiceError):
+    """The store of versions is away, refuses, or is none."""
 
 
 class ShapeError(QuillflowError, ValueError):

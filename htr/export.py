@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 import onnxruntime as ort
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from htr.bundle import EMBEDDING, INT8, LOG_PROBS, ONNX, WEIGHTS, Bundle
@@ -43,12 +44,12 @@ def load_net(bundle: Bundle) -> LineNet:
     """Rebuild the torch network of a bundle.
 
     Raises:
-        BundleError: the weights do not fit the architecture.
+        BundleError: the weights do not fit the architecture, or are none.
     """
     net = LineNet(ModelConfig.from_dict(bundle.architecture), len(bundle.alphabet))
     try:
         net.load_state_dict(load_file(bundle.path / WEIGHTS))
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         raise BundleError(f"{bundle.path / WEIGHTS}: does not fit the architecture ({error})") from error
     return net.eval()
 

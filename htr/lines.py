@@ -11,9 +11,9 @@ whole or not at all: it is written beside its place and renamed.
 import csv
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from htr.alphabet import normalise
 from htr.errors import DataError, OutputError
+from htr.making import partial_folder
 
 FORMAT_VERSION = 1
 SHARDS = "lines"
@@ -202,12 +203,12 @@ class LinesWriter:
         lines_per_shard: rows before a new Parquet file is begun.
 
     Raises:
-        OutputError: the folder is there already or cannot be written.
+        OutputError: the folder is there already, is being written by another process, or cannot be written.
     """
 
     def __init__(self, path: Path | str, *, lines_per_shard: int = 4096) -> None:
         self.path = Path(path)
-        self._partial = self.path.parent / f".{self.path.name}.partial"
+        self._making = ExitStack()
         self._lines_per_shard = lines_per_shard
         self._rows: list[dict[str, Any]] = []
         self._shards: list[dict[str, Any]] = []
@@ -224,9 +225,10 @@ class LinesWriter:
         try:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise OutputError(f"{self.path}: already there; remove it or choose another --out")
-            shutil.rmtree(self._partial, ignore_errors=True)
-            (self._partial / SHARDS).mkdir(parents=True)
+            self._partial = self._making.enter_context(partial_folder(self.path))
+            (self._partial / SHARDS).mkdir()
         except OSError as error:
+            self._making.close()
             raise self._unwritable(error) from error
         return self
 
@@ -239,7 +241,7 @@ class LinesWriter:
         except OSError as problem:
             raise self._unwritable(problem) from problem
         finally:
-            shutil.rmtree(self._partial, ignore_errors=True)
+            self._making.close()
 
     def add(self, line: Line) -> None:
         """Append a line.

@@ -16,6 +16,7 @@ from htr.prediction_log import read_log
 from monitoring.columns import read_reference
 from monitoring.commands_governor import add_commands, in_one_line
 from monitoring.commands_loop import add_command
+from monitoring.commands_rollout import add_command as add_rollout
 from monitoring.decisions import Decision, DecisionLog
 from monitoring.drift import compare
 from monitoring.error_rate import estimate_error, measure_error
@@ -203,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_commands(commands)
     add_command(commands)
+    add_rollout(commands)
     return parser
 
 

@@ -14,7 +14,7 @@ from monitoring.governor.audit import Audit
 from monitoring.governor.choosing import LogChooser
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import Record
-from monitoring.governor.governor import Governor, Parts
+from monitoring.governor.governor import Governor
 from monitoring.governor.journal import Journal, read_journal
 from monitoring.governor.kfp_runs import KfpRuns
 from monitoring.governor.labelling import LabellingRequests
@@ -22,6 +22,7 @@ from monitoring.governor.labels import DatasetLabels, LabelSource, StoreLabels
 from monitoring.governor.local_runs import LocalRuns
 from monitoring.governor.measures import PrometheusMeasures
 from monitoring.governor.metrics import GovernorMetrics
+from monitoring.governor.parts import Parts
 from monitoring.governor.policy import read_policy
 from monitoring.governor.receiver import Service, Tls, make_server
 from monitoring.governor.registry import MlflowRegistry
@@ -126,7 +127,9 @@ def _parts(args: argparse.Namespace) -> Parts:
                 "--tracking-uri: whether a run brought a champion is asked of the registry"
             )
         runs = KfpRuns(host=args.kfp_host, package=args.package)
-        runs.check(dict(args.parameters))  # before a decision is written that cannot be carried out
+        runs.check(
+            {"asked_by": "", **dict(args.parameters)}
+        )  # before a decision is written that cannot be carried out
     labels: LabelSource | None = None
     if args.corrections_store is not None:
         out = args.corrections_out or args.state / "corrections"

@@ -10,11 +10,18 @@ from htr.corrections import SAMPLE
 from htr.error_model import TRANSFORMS, ErrorModel
 from htr.errors import DataError
 from htr.importers.corrections import last_words
-from htr.metrics import bootstrap_ratio, count_errors
+from htr.metrics import ErrorCounts, bootstrap_ratio, count_errors
 from monitoring.columns import take_columns
 
 HARMLESS_RISE = 0.1
 """Relative rise of the estimated error rate over that of the reference that is still called harmless."""
+
+MOST_OUTSIDE = 0.5
+"""Share of readings beyond what the estimate was fitted on, above which it says nothing about the rest."""
+WIDEST = 5.0
+"""An interval whose upper end is so many times its lower one, or more, tells nothing ..."""
+NARROW = 0.1
+"""... unless it is no wider than this: from 0.1 to 0.9 % tells enough."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +35,9 @@ class EstimatedError:
     reference_cer: float
     """The same estimate for the lines of the reference: what the rate was like at evaluation."""
     harmless: bool
-    """The estimate is at most HARMLESS_RISE, relatively, above that of the reference."""
+    """The estimate is at most HARMLESS_RISE, relatively, above that of the reference, and is one to go by."""
+    cannot_tell: str = ""
+    """Why it is none to go by, for people; "" where it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,21 +65,56 @@ def estimate_error(model: ErrorModel, reference: pa.Table, current: pa.Table) ->
     if not len(current) or not len(reference):
         return None
     wanted = (*TRANSFORMS, "num_characters")
-    cer = model.cer(take_columns(current, "prediction log", wanted))
+    columns = take_columns(current, "prediction log", wanted)
+    cer = model.cer(columns)
+    interval = model.interval(cer)
+    cannot_tell = _why_not(model, interval, model.outside(columns))
     usual = model.cer(take_columns(reference, "reference profile", wanted))
     return EstimatedError(
         cer=cer,
-        interval=model.interval(cer),
+        interval=interval,
         reference_cer=usual,
-        harmless=cer <= usual * (1 + HARMLESS_RISE),
+        harmless=not cannot_tell and cer <= usual * (1 + HARMLESS_RISE),
+        cannot_tell=cannot_tell,
     )
+
+
+def _why_not(model: ErrorModel, interval: tuple[float, float], outside: float) -> str:
+    """Say why an estimate is none to go by, "" where it is one."""
+    low, high = interval
+    if not model.cases:
+        return "it was never tried on lines of another kind than it was fitted on"
+    if outside > MOST_OUTSIDE:
+        return f"{outside:.0%} of the readings are unlike all that it was fitted on"
+    if high - low > NARROW and high > WIDEST * low:
+        return f"where it was tried it was off so far that the rate may be anything from {low:.1%} to {high:.1%}"
+    return ""
+
+
+def sampled_errors(folder: Path) -> dict[str, list[ErrorCounts]]:
+    """Return the errors of each model's readings on lines that were drawn and corrected, the oldest first.
+
+    Lines that a person looked at because of what was read there are left out: they are wrong more often than
+    most (docs/decisions/0013).
+
+    Args:
+        folder: of the store of corrections.
+
+    Returns:
+        By bundle digest; a model without such lines is not there.
+
+    Raises:
+        DataError: the store is damaged or of another version.
+    """
+    found: dict[str, list[ErrorCounts]] = {}
+    for last, first in last_words(CorrectionStore(folder).read()[0]):
+        if first.chosen_by == SAMPLE:
+            found.setdefault(last.bundle_digest, []).append(count_errors(last.new_text, last.old_text))
+    return found
 
 
 def measure_error(folder: Path, bundle_digest: str | None) -> MeasuredError | None:
     """Measure the error rate on a store of corrections; None where it holds no sample of this model's lines.
-
-    Lines that a person looked at because of what was read there are left out: they are wrong more often than
-    most (docs/decisions/0013).
 
     Args:
         folder: of the store.
@@ -81,12 +125,9 @@ def measure_error(folder: Path, bundle_digest: str | None) -> MeasuredError | No
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no store of corrections; give the folder that the server got as --corrections")
-    stored, _ = CorrectionStore(folder).read()
-    errors = [
-        count_errors(last.new_text, last.old_text)
-        for last, first in last_words(stored)
-        if first.chosen_by == SAMPLE and bundle_digest in (None, last.bundle_digest)
-    ]
+    sampled = sampled_errors(folder)
+    wanted = sampled if bundle_digest is None else [bundle_digest]
+    errors = [one for digest in wanted for one in sampled.get(digest, ())]
     if not errors:
         return None
     edits, characters = [one.edits for one in errors], [one.characters for one in errors]

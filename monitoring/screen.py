@@ -51,6 +51,8 @@ def _line(feature: FeatureDrift) -> str:
 
 
 def _estimated(found: EstimatedError) -> str:
+    if found.cannot_tell:
+        return f"estimated CER: cannot tell, since {found.cannot_tell}"
     low, high = found.interval
     change = "harmless" if found.harmless else "worse than then"
     return (

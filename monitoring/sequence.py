@@ -40,6 +40,7 @@ class Window:
     @classmethod
     def of(cls, verdict: Verdict, checked: datetime) -> "Window":
         """Return what is kept of a verdict."""
+        estimated = verdict.estimated
         return cls(
             checked=checked,
             since=verdict.since,
@@ -49,7 +50,7 @@ class Window:
             rows=verdict.rows,
             p_value=verdict.p_value,
             drifted=tuple(feature.name for feature in verdict.drifted),
-            estimated_cer=verdict.estimated.cer if verdict.estimated else None,
+            estimated_cer=estimated.cer if estimated and not estimated.cannot_tell else None,
             measured_cer=verdict.measured.cer if verdict.measured else None,
         )
 

@@ -14,9 +14,10 @@ from typing import Any, Literal
 from htr.errors import DataError, OutputError
 from monitoring.error_rate import EstimatedError, MeasuredError
 
-FORMAT_VERSION = 2
-READABLE = (1, 2)
-"""Version 1 had a p-value for every feature and nothing else that a retraining asks for."""
+FORMAT_VERSION = 3
+READABLE = (1, 2, 3)
+"""Version 1 had a p-value for every feature and nothing else that a retraining asks for; version 2 took every
+estimate for one to go by."""
 VERDICT = "drift.json"
 PAGE = "drift.html"
 EMBEDDING_NAME = "embedding"

@@ -1,4 +1,4 @@
-"""python -m pipelines compile | submit | run | search | loop | up."""
+"""python -m pipelines compile | submit | run | search | loop | up | fsck."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from htr.errors import QuillflowError, ServiceError, SettingsError
-from pipelines import searching
+from pipelines import commands_fsck, searching
 from pipelines.children import stop_on_signals
 from pipelines.commit import git_commit
 
@@ -17,6 +17,7 @@ QUIET = {
     "GX_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
 """Set unless the user set them: nothing here phones home, and models are never unpickled."""
@@ -67,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(handler=_run)
 
     searching.add_parser(verbs, show=lambda text: print(text, flush=True))
+
+    commands_fsck.add_parser(verbs, show=lambda text: print(text, flush=True))
 
     verb = verbs.add_parser("loop", help="drive the whole loop: train, serve, notice a new hand, retrain")
     verb.add_argument("--runs", type=Path, default=Path("runs"), help="folder that every loop gets a folder in")

@@ -45,18 +45,37 @@ def check_size(arriving: LinesDataset) -> None:
         )
 
 
-def set_aside(dataset: LinesDataset, base: Path, arriving: Path) -> Arrival:
+def set_aside(dataset: LinesDataset, base: Path, arriving: Path, *, source: str = "") -> Arrival:
     """Write the two datasets.
+
+    Args:
+        dataset: where the lines come from.
+        base: folder for those to begin with.
+        arriving: folder for those that arrive later.
+        source: what arrives; "" chooses as the top of this file says.
 
     Raises:
         DataError: no source and no group of writers is large enough, or what stays lacks a split.
     """
-    what, is_arriving = _choose(dataset)
+    what, is_arriving = _named(dataset, source) if source else _choose(dataset)
     with LinesWriter(base) as kept, LinesWriter(arriving) as aside:
         for line in dataset.lines():
             (aside if is_arriving(line) else kept).add(line)
     left, gone = LinesDataset.open(base), LinesDataset.open(arriving)
     return Arrival(what=what, base=base, arriving=arriving, base_lines=len(left), arriving_lines=len(gone))
+
+
+def _named(dataset: LinesDataset, source: str) -> tuple[str, Callable[[Line], bool]]:
+    rows = dataset.columns(["source", "split"]).to_pylist()
+    sizes = Counter(row["source"] for row in rows)
+    left = {row["split"] for row in rows if row["source"] != source}
+    if sizes[source] < LEAST_LINES or not {"train", "val", "test"} <= left:
+        raise DataError(
+            f"{dataset.path}: source {source!r} has {sizes[source]} lines, and the others have the splits "
+            f"{sorted(left)}; name one of at least {LEAST_LINES} lines beside which train, val and test lines are "
+            f"left, of {sorted(sizes)}"
+        )
+    return f"source {source!r}", partial(_from_source, source)
 
 
 def _choose(dataset: LinesDataset) -> tuple[str, Callable[[Line], bool]]:

@@ -9,8 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from htr.errors import QuillflowError
+
 PROJECT = Path(__file__).resolve().parent.parent
 _asked = threading.Event()
+
+
+class StepError(QuillflowError):
+    """A command failed; the text is what it said."""
 
 
 def stop_on_signals() -> None:
@@ -58,3 +64,22 @@ def run_module(arguments: Sequence[str], on_line: Callable[[str], None], *, stop
             os.killpg(child.pid, stop)
             raise
     return child.returncode
+
+
+def run_told(arguments: Sequence[str | Path], show: Callable[[str], None]) -> list[str]:
+    """Run ``python -m ARGUMENTS``, show what it prints as it comes, and return it.
+
+    Raises:
+        StepError: it failed.
+    """
+    told: list[str] = []
+
+    def on_line(line: str) -> None:
+        if line.strip():
+            told.append(line.rstrip())
+            show(line.rstrip())
+
+    if run_module(list(map(str, arguments)), on_line, stop=signal.SIGTERM) != 0:
+        reasons = [line.removeprefix("error: ") for line in told if line.startswith("error: ")]
+        raise StepError("\n".join(reasons or told))
+    return told

@@ -6,8 +6,6 @@ them. Everything lies below RUNS/<id>; RUNS/latest points to the newest.
 
 import json
 import shutil
-import signal
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,26 +13,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from htr.errors import OutputError, QuillflowError, SettingsError
+from htr.errors import OutputError, SettingsError
 from htr.lines import Line, LinesDataset, LinesWriter
-from htr.metrics import ErrorCounts, count_errors
-from htr.prediction_log import read_log
 from pipelines.account import account_for
 from pipelines.arrival import check_size, set_aside
-from pipelines.children import run_module
+from pipelines.children import StepError, run_told
 from pipelines.local import default_tracking_uri, point, run_shown
-from pipelines.server import ModelServer, Served
+from pipelines.server import ModelServer, Served, errors_of, settled
 from pipelines.summary import Screen, as_text
 
 MODEL = "quillflow"
 FIRST_CEILING = 0.8
 """Golden CER that lets a first model through: high, since a few minutes show the loop, not the best model."""
-SWAP_TIMEOUT_S = 60.0
-LOG_TIMEOUT_S = 30.0
-
-
-class StepError(QuillflowError):
-    """A command of the loop failed; the text is what it said."""
 
 
 @dataclass(kw_only=True)
@@ -141,13 +131,13 @@ class Loop:
             self.screen.note(f"{server.url}/v1/models/htr:predict")
             known = self._read(server, islice(base.lines("test"), 1000))
             summary["served"] = _compare_with_report(known, Path(first["report"]))
-            _settled(log_dir, len(known))
+            settled(log_dir, len(known))
             summary["drift_before"] = self._check(root / "drift-before", first, log_dir, None)
 
             self.screen.step(f"A new hand arrives: {summary['arriving']['what']}, {len(arriving)} lines")
             since = datetime.now(UTC)
             before = self._read(server, arriving)
-            _settled(log_dir, len(known) + len(before))
+            settled(log_dir, len(known) + len(before))
             summary["drift"] = self._check(root / "drift", first, log_dir, since)
 
             self.screen.step(f"{count} of its lines are corrected; a retraining is asked for")
@@ -168,12 +158,13 @@ class Loop:
             self.screen.step("The server takes the new champion over, without a restart")
             if second["promoted"]:
                 point(root / "champion", second["evaluated"])
-                self._wait_for(server, str(second["version"]), unseen[0])
+                server.wait_for(str(second["version"]), unseen[0])
+                self.screen.note(f"now reading with version {second['version']}")
             after = self._read(server, unseen)
         summary["new_hand"] = {
             "lines": len(unseen),
-            "before": _errors(before[count:]).cer,
-            "after": _errors(after).cer,
+            "before": errors_of(before[count:]).cer,
+            "after": errors_of(after).cer,
             "served_by_before": before[-1].model_version,
             "served_by_after": after[-1].model_version,
         }
@@ -250,39 +241,7 @@ class Loop:
 
     def _command(self, module: str, *arguments: str | Path) -> list[str]:
         """Run ``python -m module ...``, show what it prints, and return it."""
-        told: list[str] = []
-
-        def on_line(line: str) -> None:
-            if line.strip():
-                told.append(line.rstrip())
-                self.screen.note(line.rstrip())
-
-        if run_module([module, *map(str, arguments)], on_line, stop=signal.SIGTERM) != 0:
-            reasons = [line.removeprefix("error: ") for line in told if line.startswith("error: ")]
-            raise StepError("\n".join(reasons or told))
-        return told
-
-    def _wait_for(self, server: ModelServer, version: str, line: Line) -> None:
-        deadline = time.monotonic() + SWAP_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if server.read([line])[0].model_version == version:
-                self.screen.note(f"now reading with version {version}")
-                return
-            time.sleep(0.5)
-        raise StepError(f"the server did not take version {version} over within {SWAP_TIMEOUT_S:.0f} s")
-
-
-def _settled(log_dir: Path, rows: int) -> None:
-    """Wait until the prediction log, which is written behind the requests, holds so many rows."""
-    deadline = time.monotonic() + LOG_TIMEOUT_S
-    while len(read_log(log_dir)) < rows:
-        if time.monotonic() > deadline:
-            raise StepError(f"{log_dir}: {len(read_log(log_dir))} rows logged of {rows} readings; see serving.log")
-        time.sleep(0.2)
-
-
-def _errors(served: Sequence[Served]) -> ErrorCounts:
-    return sum((count_errors(one.line.text, one.text) for one in served), ErrorCounts())
+        return run_told([module, *arguments], self.screen.note)
 
 
 def _champion(outcome: dict[str, Any]) -> dict[str, Any]:
@@ -302,7 +261,7 @@ def _champion(outcome: dict[str, Any]) -> dict[str, Any]:
 def _compare_with_report(served: Sequence[Served], report: Path) -> dict[str, Any]:
     lines = {line["id"]: line for line in json.loads(report.read_text(encoding="utf-8"))["lines"]}
     same = sum(one.text == lines[one.line.id]["reading"] for one in served)
-    return {"lines": len(served), "same_text": same, "cer": _errors(served).cer}
+    return {"lines": len(served), "same_text": same, "cer": errors_of(served).cer}
 
 
 def _look_at(root: Path, first: dict[str, Any], tracking_uri: str, summary: dict[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +17,13 @@ from typing import Any, Self
 
 from htr.errors import ServiceError
 from htr.lines import Line
+from htr.metrics import ErrorCounts, count_errors
+from htr.prediction_log import read_log
 from pipelines.children import PROJECT
 
 START_TIMEOUT_S = 120.0
+SWAP_TIMEOUT_S = 60.0
+LOG_TIMEOUT_S = 30.0
 LINES_PER_REQUEST = 8
 
 
@@ -39,15 +43,18 @@ class ModelServer:
         model: registry address, ``models:/NAME@ALIAS``.
         tracking_uri: MLflow's address.
         root: of the run; holds ``prediction-log/``, ``models/`` (fetched ones) and ``logs/serving.log``.
+        extra: more options of ``python -m serving``.
     """
 
-    def __init__(self, *, model: str, tracking_uri: str, root: Path) -> None:
+    def __init__(self, *, model: str, tracking_uri: str, root: Path, extra: Sequence[str] = ()) -> None:
         root = root.resolve()  # the server runs elsewhere
         self._command = [sys.executable, "-m", "serving", "--model", model, "--tracking-uri", tracking_uri]
         self._command += ["--log-dir", str(root / "prediction-log"), "--cache-dir", str(root / "models")]
-        self._command += ["--poll-s", "1"]
+        self._command += ["--poll-s", "1", *extra]
         self._output = root / "logs" / "serving.log"
         self.url = ""
+        self.num_read = 0
+        """Lines that it was sent, and read."""
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -104,8 +111,22 @@ class ModelServer:
             answer = self._post("/v1/models/htr:predict", {"instances": images})
             for line, reading in zip(some, answer["predictions"], strict=True):
                 served.append(Served(line=line, text=reading["text"], model_version=str(answer["model_version"])))
+            self.num_read += len(some)
             on_line(len(served))
         return served
+
+    def wait_for(self, version: str, line: Line) -> None:
+        """Wait until the server reads with a version; the line is read again and again meanwhile.
+
+        Raises:
+            ServiceError: it does not take the version over.
+        """
+        deadline = time.monotonic() + SWAP_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.read([line])[0].model_version == version:
+                return
+            time.sleep(0.5)
+        raise ServiceError(f"the server did not take version {version} over within {SWAP_TIMEOUT_S:.0f} s")
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - loopback, address of our own
@@ -120,6 +141,26 @@ class ModelServer:
             raise ServiceError(f"the model server answered {error.code}: {reason}; see {self._output}") from error
         except OSError as error:
             raise ServiceError(f"the model server is gone ({error}); see {self._output}") from error
+
+
+def settled(log_dir: Path, rows: int) -> None:
+    """Wait until the prediction log, which is written behind the requests, holds so many rows.
+
+    Raises:
+        ServiceError: it does not come to hold them.
+    """
+    deadline = time.monotonic() + LOG_TIMEOUT_S
+    while len(read_log(log_dir)) < rows:
+        if time.monotonic() > deadline:
+            raise ServiceError(
+                f"{log_dir}: {len(read_log(log_dir))} rows logged of {rows} readings; see serving.log"
+            )
+        time.sleep(0.2)
+
+
+def errors_of(served: Iterable[Served]) -> ErrorCounts:
+    """Return the errors of what was read."""
+    return sum((count_errors(one.line.text, one.text) for one in served), ErrorCounts())
 
 
 def _chunks(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:

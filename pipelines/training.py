@@ -9,8 +9,9 @@
     6. gate       stated rules on the report
     7. register   a new version of the registered model, alias ``challenger``
     8. promote    only if the gate said so: aliases ``champion`` and ``previous`` move
+    9. deploy     then, and only if asked to: what serves on the cluster is told the champion's bundle, by digest
 
-Steps 3, 6, 7 and 8 look at or change the registry and are never cached. What the steps hand on are artifacts, so
+Steps 3 and 6 to 9 look at or change the registry and are never cached. What the steps hand on are artifacts, so
 that each can be run again by itself.
 """
 
@@ -19,6 +20,7 @@ from typing import NamedTuple
 from kfp import dsl
 
 from components.champion.component import champion
+from components.deploy.component import deploy as deploy_step
 from components.evaluate.component import evaluate
 from components.gate.component import gate
 from components.image import GPUS
@@ -62,11 +64,14 @@ def training(
     margin: float = 0.01,
     held_back: float = 0.3,
     git_commit: str = "",
+    asked_by: str = "",
+    deploy: str = "",
+    store: str = "",
 ) -> Outcome:
     """Train on lines and corrections, and promote what reads better.
 
     Args:
-        lines: lines dataset: a folder that every step can reach.
+        lines: lines dataset: a folder that every step can reach, or the address of a version in a store.
         corrections: lines dataset of corrected lines; "" for none.
         model_name: registered model in MLflow.
         tracking_uri: MLflow's address; "" takes MLFLOW_TRACKING_URI from the step's environment.
@@ -80,6 +85,10 @@ def training(
         margin: CER by which a challenger may be worse on golden and its subsets, as a fraction.
         held_back: share of the corrections kept from training, as a fraction.
         git_commit: of the code, noted in bundle and registry.
+        asked_by: what the run was begun for, noted in the registry: the governor knows its own runs by it.
+        deploy: what a new champion is deployed to: ``stable`` or ``canary``, either with ``:NAMESPACE/NAME``, or
+            ``gitops:FOLDER``; "" for none, as where a server follows the alias (docs/rollout.md).
+        store: object store that it is deployed from, ``s3://BUCKET/PREFIX``; "" takes QUILLFLOW_STORE.
     """
     data = ingest(lines=lines, corrections=corrections, held_back=held_back)
     data.set_caching_options(False).set_memory_limit("4Gi").set_cpu_limit("2")
@@ -125,6 +134,7 @@ def training(
         validation=checked.outputs["report"],
         decision=allowed.outputs["decision"],
         run_id=taught.outputs["Output"],
+        asked_by=asked_by,
         model_name=model_name,
         tracking_uri=tracking_uri,
     )
@@ -138,6 +148,9 @@ def training(
             tracking_uri=tracking_uri,
         )
         moved.set_caching_options(False).set_retry(2)
+        with dsl.If(deploy != "", name="is deployed"):
+            told = deploy_step(target=deploy, model_name=model_name, tracking_uri=tracking_uri, store=store)
+            told.after(moved).set_caching_options(False).set_retry(2)
 
     return Outcome(
         promoted=allowed.outputs["Output"],

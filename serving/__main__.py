@@ -1,4 +1,4 @@
-"""python -m serving: a model in, a KServe server out, until Ctrl-C or SIGTERM."""
+"""python -m serving: a model in, a KServe server out, until Ctrl-C or SIGTERM; or ``forget`` somebody's lines."""
 
 import argparse
 import os
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from htr.correction_store import CorrectionStore
 from htr.errors import SettingsError
+from htr.signing import find_verify_key
 from serving.champion import ModelUri, Registry
 from serving.follow import Champion
 from serving.log_options import add_log_options, open_log
 from serving.options import EPILOG, add_server_options, seconds
 from serving.page_model import add_options, local_source, make_pages, pages_name
 from serving.readers import Readers
-from serving.served import Load, Served, load_warm, serve_bundle
+from serving.served import Load, Served, load_warm, serve_bundle, signed_only
 from serving.start import check_options, limits_of, run_command, serve_models
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve; return the exit code: 0 after an orderly stop, 2 where a setting or a service is at fault."""
-    return run_command(_serve, _parser(), argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["forget"]:
+        from serving.forget import main as forget
+
+        return forget(arguments[1:])
+    return run_command(_serve, _parser(), arguments)
 
 
 def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitStack) -> None:
@@ -43,6 +49,8 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         readers = Readers(options.threads, max_seconds=options.timeout_s)
         closing.callback(readers.close)
         load = readers.load
+    if (public_key := find_verify_key()) is not None:
+        load = signed_only(load, public_key)
     serve = _model(options, closing, load)
 
     from prometheus_client import REGISTRY

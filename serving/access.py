@@ -105,6 +105,16 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_misnamed(headers: Mapping[str, str]) -> bool:
+    """Return whether a request to this machine came by another name than this machine's own.
+
+    So asks a page whose site let its name point to 127.0.0.1 in the meantime: to the browser they are one site.
+    """
+    host = headers.get("host", "")
+    named = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    return not is_loopback(named)
+
+
 def is_foreign(headers: Mapping[str, str]) -> bool:
     """Return whether a browser says that a page of another site sends this request."""
     origin = headers.get("origin")

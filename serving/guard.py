@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.access import Token, is_foreign, is_open
+from serving.access import Token, is_foreign, is_misnamed, is_open
 from serving.admission import Admission
 from serving.error_answers import answer_error, error_answer, refused
 from serving.limits import Limits
@@ -44,6 +44,7 @@ class Guard:
         admission: by model, refuses requests to read before their body is received, while as many wait as may.
         token: what clients must send, or None.
         metrics: where refused readings are counted, or None.
+        loopback_only: refuse requests by another name than this machine's own.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Guard:
         admission: Mapping[str, Admission],
         token: Token | None = None,
         metrics: Metrics | None = None,
+        loopback_only: bool = False,
     ) -> None:
         self._app = app
         self._limits = limits
@@ -62,6 +64,7 @@ class Guard:
         self._admission = admission
         self._token = token
         self._metrics = metrics
+        self._loopback_only = loopback_only
         self._num_buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,6 +113,9 @@ class Guard:
             return refused(TokenError(), stamp)
         if is_foreign(headers):
             return error_answer(403, "forbidden", "pages of other sites may not ask this server", stamp)
+        if self._loopback_only and is_misnamed(headers):
+            said = "this server is for its own machine only: ask it as 127.0.0.1 or localhost"
+            return error_answer(403, "forbidden", said, stamp)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limits.max_body_bytes:
             return error_answer(413, "too_large", self.too_large(), stamp)
@@ -179,6 +185,7 @@ def install(
     admission: Mapping[str, Admission],
     token: Token | None = None,
     metrics: Metrics | None = None,
+    loopback_only: bool = False,
 ) -> None:
     """Put the guard before KServe's application, and give every error the shape of `error_answers`."""
 
@@ -188,4 +195,12 @@ def install(
 
     for kind in (RequestError, RefusedError, UnknownModelError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
-    app.add_middleware(Guard, limits=limits, stamp=stamp, admission=admission, token=token, metrics=metrics)
+    app.add_middleware(
+        Guard,
+        limits=limits,
+        stamp=stamp,
+        admission=admission,
+        token=token,
+        metrics=metrics,
+        loopback_only=loopback_only,
+    )

@@ -49,6 +49,9 @@ class Metrics:
             buckets=DOUBTS,
             registry=registry,
         )
+        self._empty = Counter(
+            "quillflow_empty_readings", "Lines on which no text was read.", ["model_version"], registry=registry
+        )
         self._verdicts = Counter(
             "quillflow_line_verdicts", "Images, by the words of their verdict.", ["verdict"], registry=registry
         )
@@ -79,6 +82,8 @@ class Metrics:
                 continue
             self._readings.labels(version).inc()
             self._doubt.labels(version).observe(1.0 - outcome.reading.confidence)
+            if not outcome.reading.text:
+                self._empty.labels(version).inc()
             for verdict in outcome.verdicts:
                 self._verdicts.labels(verdict.value).inc()
 

@@ -11,6 +11,7 @@ from PIL import Image
 from htr.bundle import short
 from htr.image import Decoded
 from htr.recogniser import Observation, Recogniser
+from htr.signing import verify_bundle
 from serving.stamp import Stamp
 
 
@@ -59,6 +60,16 @@ def load_warm(folder: Path) -> Recogniser:
     Image.new("L", (256, 64), 255).save(blank, "PNG")
     recogniser.read([blank.getvalue()])
     return recogniser
+
+
+def signed_only(load: Load, public_key: Path) -> Load:
+    """Return a way to load that refuses what the holder of a key does not vouch for, before a file is parsed."""
+
+    def load_signed(folder: Path) -> Observer:
+        verify_bundle(folder, public_key)
+        return load(folder)
+
+    return load_signed
 
 
 def serve_bundle(folder: Path, *, version: str = "", load: Load = load_warm) -> Served:

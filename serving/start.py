@@ -126,7 +126,15 @@ def serve_models(
         raise SettingsError(f"--workers {flags.workers}: one process a server; run several servers instead")
     flags.http_port, flags.grpc_port = options.http_port, options.grpc_port
     admission = {model.name: one for model, one in models.items()}
-    install(app, limits, stamp=stamp, admission=admission, token=token, metrics=metrics)
+    install(
+        app,
+        limits,
+        stamp=stamp,
+        admission=admission,
+        token=token,
+        metrics=metrics,
+        loopback_only=token is None and not options.no_token and is_loopback(options.host),
+    )
     prepare(app)
     app.openapi = cache(lambda: describe(app))
     logging.getLogger("kserve").addFilter(ClientFaults())

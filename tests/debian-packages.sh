@@ -11,6 +11,11 @@ need prometheus-alertmanager prometheus-alertmanager    # webhooks, routing (the
 need chromium chromium                             # drives the web page (tests/integration/test_web.py)
 need dockerd docker.io                             # builds the images and runs them (tests/images)
 need debootstrap debootstrap                       # the base image that they are built on (the same)
+need ceph-mon ceph-mon                             # a real S3 server (tests/integration/test_versions_s3.py)
+need ceph-osd ceph-osd                             # the same
+need radosgw radosgw                               # the same
+# Debian's own kubectl is too old for kustomize's components.
+command -v kubectl >/dev/null 2>&1 || echo "note: NO MANIFEST will be tested (tests/manifests): kubectl 1.27 or newer is not here"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -9,8 +9,9 @@ from typing import Any
 from htr.errors import ServiceError
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import Alert, Champion, Labels
-from monitoring.governor.governor import Governor, Parts
+from monitoring.governor.governor import Governor
 from monitoring.governor.journal import Journal
+from monitoring.governor.parts import Parts
 from monitoring.governor.policy import Policy
 from monitoring.governor.runs import Found, RefusedError
 from tests.fakes import NOON
@@ -121,11 +122,11 @@ class SetRegistry:
         self.now = Champion(version=digest, digest=digest)
         self.num_moves = 0
         self.is_down = False
-        self.registered: dict[str, datetime] = {}
-        """Version -> when; all others long ago."""
+        self.brought: dict[str, str] = {}
+        """Version -> key of the training that brought it; none of ours did the others."""
 
-    def registered_at(self, version: str) -> datetime:
-        return self.registered.get(version, NOON - timedelta(days=9))
+    def asked_by(self, version: str) -> str:
+        return self.brought.get(version, "")
 
     def promote(self, digest: str) -> None:
         if digest != self.now.digest:

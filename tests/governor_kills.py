@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from htr import append_log
+from htr.labelling import RequestedLine
 from monitoring.governor.events import Wish
 from monitoring.governor.journal import read_journal
 from monitoring.governor.labelling import LabellingRequests
@@ -45,7 +46,10 @@ def tell(world: Path, *, kill_at: int) -> None:
     clock, registry, labels = WorldClock(), SetRegistry(), SetLabels()
     first = not (world / "cluster" / "001.json").exists()
     cluster = FolderCluster(world / "cluster", ["lost", "ok"] if first else ["ok"], happened=step)
-    asker = LabellingRequests(state=world / "state", choose=lambda champion, wanted: [{"request_id": champion}])
+    line = {"position": 0, "why": "control", "chosen_by": "sample"}
+    asker = LabellingRequests(
+        state=world / "state", choose=lambda champion, wanted: [RequestedLine(request_id=champion, **line)]
+    )
     governor = make_governor(
         world / "state", cluster, clock=clock, policy=POLICY, labels=labels, registry=registry, asker=asker
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.tracking import CHAMPION, fetch_bundle, service, version_at
 from htr.bundle import Bundle
+from htr.signing import find_verify_key, verify_bundle
 
 
 def fetch_champion(model_name: str, tracking_uri: str, out: Path) -> str:
@@ -16,7 +17,8 @@ def fetch_champion(model_name: str, tracking_uri: str, out: Path) -> str:
 
     Raises:
         ServiceError: MLflow is away or refuses.
-        BundleError: what the registry holds is incomplete or altered.
+        BundleError: what the registry holds is incomplete, altered, or unsigned where QUILLFLOW_VERIFY_KEY asks
+            for a signature.
     """
     with service(tracking_uri) as client:
         found = version_at(client, model_name, CHAMPION)
@@ -24,6 +26,8 @@ def fetch_champion(model_name: str, tracking_uri: str, out: Path) -> str:
             out.mkdir(parents=True, exist_ok=True)
             return ""
         with tempfile.TemporaryDirectory() as folder:
-            fetched = Bundle.open(fetch_bundle(model_name, found.version, Path(folder)))
-            shutil.copytree(fetched.path, out, dirs_exist_ok=True)
+            fetched = fetch_bundle(model_name, found.version, Path(folder))
+            if (public_key := find_verify_key()) is not None:
+                verify_bundle(fetched, public_key)
+            shutil.copytree(Bundle.open(fetched).path, out, dirs_exist_ok=True)
     return found.version

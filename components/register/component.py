@@ -14,6 +14,7 @@ def register(
     validation: dsl.Input[dsl.HTML],
     decision: dsl.Input[dsl.Artifact],
     run_id: str,
+    asked_by: str,
     model_name: str,
     tracking_uri: str,
 ) -> str:
@@ -28,8 +29,10 @@ def register(
             Path(evaluated.path),
             Path(dataset.path),
             run_id=run_id,
+            asked_by=asked_by,
             model_name=model_name,
             tracking_uri=tracking_uri,
+            dataset_uri=dataset.metadata.get("version_uri", ""),
             files={
                 "report.json": Path(report.path),
                 "report.html": Path(page.path),

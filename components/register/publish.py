@@ -1,6 +1,7 @@
 """Evaluated bundle + reports -> one MLflow run with its artifacts and one version of the registered model."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -10,6 +11,9 @@ from components import tracking
 from htr.bundle import Bundle
 from htr.errors import DataError
 from htr.lines import LinesDataset
+from htr.signing import sign_if_asked
+from htr.versions import Lineage, open_store
+from htr.versions.addresses import STORE_VARIABLE
 
 
 def publish(
@@ -19,7 +23,9 @@ def publish(
     run_id: str,
     model_name: str,
     tracking_uri: str,
+    dataset_uri: str = "",
     files: Mapping[str, Path],
+    asked_by: str = "",
 ) -> str:
     """Register a bundle, with reports on its run and what it is in its tags.
 
@@ -29,13 +35,17 @@ def publish(
         run_id: the MLflow run that recorded the training.
         model_name: registered model.
         tracking_uri: MLflow's; "" takes the environment's.
+        dataset_uri: address of the dataset's version in a store; "" where it is in none.
         files: artifact name -> file; ``decision.json`` must be among them.
+        asked_by: what the run was begun for, so that whoever began it knows its version again; "" for nothing.
+
+    The version is signed where QUILLFLOW_SIGN_KEY names a private key.
 
     Returns:
         The version. A run registers one version only: asked again, it gives that one back.
 
     Raises:
-        ServiceError: MLflow is away or refuses.
+        ServiceError: MLflow or the store of versions is away or refuses.
     """
     bundle = Bundle.open(bundle_path)
     decision = json.loads(files["decision.json"].read_text(encoding="utf-8"))
@@ -49,6 +59,7 @@ def publish(
         "decision": "promote" if decision["promote"] else "keep",
         "rule": decision["rule"],
         "reason": decision["reason"],
+        **({"asked_by": asked_by} if asked_by else {}),
         **{name: f"{value:.4f}" for name, value in bundle.metrics.items()},
     }
     with (
@@ -68,7 +79,18 @@ def publish(
         tracking.log_metrics({f"final_{name}": value for name, value in bundle.metrics.items()})
         # MLflow keeps the folder's own name, and whoever fetches the version looks for this one.
         logged = Path(shutil.copytree(bundle.path, Path(folder) / tracking.BUNDLE))
+        sign_if_asked(logged)  # before it is published: what a server fetches by its address is signed, too
+        tags |= _addresses(logged, model_name, run_id, dataset_uri)
         version = known[0] if known else tracking.register_bundle(name=model_name, bundle=logged, example=example)
         # Also for a known one: a try that was killed may have stopped between the version and its tags.
         tracking.describe(client, version, tags, tracking.CHALLENGER)
     return version.version
+
+
+def _addresses(bundle: Path, model_name: str, run_id: str, dataset_uri: str) -> dict[str, str]:
+    """Publish the bundle where the environment names a store; return the tags that say where things are."""
+    tags = {"dataset_uri": dataset_uri} if dataset_uri else {}
+    if os.environ.get(STORE_VARIABLE):
+        lineage = Lineage(importer=f"MLflow run {run_id}")
+        tags["bundle_uri"] = open_store().publish("bundle", model_name, bundle, lineage).uri
+    return tags

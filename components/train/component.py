@@ -34,6 +34,7 @@ def train(
             git_commit=git_commit,
             work=work,
             start=start,
+            dataset_uri=dataset.metadata.get("version_uri", ""),
         )
 
 

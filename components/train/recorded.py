@@ -31,6 +31,7 @@ def train_recorded(
     start: str = "",
     parent_run: str = "",
     name: str = "",
+    dataset_uri: str = "",
 ) -> str:
     """Train, and record it in MLflow.
 
@@ -47,6 +48,7 @@ def train_recorded(
             or "" for none. Settings that name a network shape do without it.
         parent_run: MLflow run to nest this one in; "" for none.
         name: of a nested run, and of the training where it tells people how far it is.
+        dataset_uri: address of the dataset's version in a store; "" where it is in none.
 
     Returns:
         The MLflow run's id.
@@ -79,7 +81,7 @@ def train_recorded(
         known = record.run_id if record.run_id and tracking.knows_run(client, record.run_id) else ""
         run_id = open_run.enter_context(tracking.tracked_run(known, tags=tags, parent=parent_run, name=name))
         if run_id != record.run_id:
-            tracking.log_dataset(lines, "training")
+            tracking.log_dataset(lines, "training", dataset_uri)
             tracking.log_params(_flat(config) | {"base": base.digest if base else "none"})
             for epoch in record.epochs:  # told to a run that is gone: the new one has the whole curve
                 tracking.log_metrics({k: v for k, v in epoch.items() if k != "epoch"}, step=int(epoch["epoch"]))

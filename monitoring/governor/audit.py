@@ -1,17 +1,15 @@
-"""The error rate measured on lines that were corrected as a sample: a correction store in, CER of each model out.
+"""The error rate measured on lines that were corrected as a sample, kept until the store changes.
 
-Only corrections that were chosen as a sample count: what a person looked at because it was misread says nothing
-about how much is misread (docs/decisions/0013).
+The verdict's `measured`, for every model at once and of the newest lines only: Prometheus asks again and again.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from htr.correction_store import LOG, CorrectionStore
-from htr.corrections import SAMPLE
-from htr.importers.corrections import last_words
-from htr.metrics import ErrorCounts, count_errors
+from htr.correction_store import LOG
+from htr.metrics import ErrorCounts
+from monitoring.error_rate import sampled_errors
 
 NEWEST = 500
 """So many of the newest audited lines of a model are counted: what it reads now, not what it read last year."""
@@ -37,12 +35,7 @@ class Audit:
             return {}
         seen = (status.st_ino, status.st_size, status.st_mtime_ns)
         if seen != self._seen:
-            self._found, self._seen = self._measure(), seen
+            sampled = sampled_errors(self.store)
+            self._found = {digest: sum(counts[-NEWEST:], ErrorCounts()) for digest, counts in sampled.items()}
+            self._seen = seen
         return self._found
-
-    def _measure(self) -> Mapping[str, ErrorCounts]:
-        by_model: dict[str, list[ErrorCounts]] = {}
-        for one, first in last_words(CorrectionStore(self.store).read()[0]):
-            if first.chosen_by == SAMPLE:
-                by_model.setdefault(one.bundle_digest, []).append(count_errors(one.new_text, one.old_text))
-        return {digest: sum(counts[-NEWEST:], ErrorCounts()) for digest, counts in by_model.items()}

@@ -4,19 +4,18 @@ The unsure and unlike ones, and a sample that what was read there had no part in
 may judge a model later, so each line says why it was chosen, as a correction of it should.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from htr.choosing import choose
 from htr.correction_store import CorrectionStore
+from htr.labelling import RequestedLine
 from htr.prediction_log import read_log
 from htr.profile import SCHEMA
-from monitoring.governor.labelling import read_requests
+from monitoring.governor.labelling import sound_requests
 from monitoring.verdict import read_verdict
 
 CONTROL_SHARE = 0.25
@@ -37,7 +36,7 @@ class LogChooser:
     state: Path | None = None
     """The governor's: what an earlier request named is left out, too."""
 
-    def __call__(self, champion: str, wanted: int) -> list[Mapping[str, Any]]:
+    def __call__(self, champion: str, wanted: int) -> list[RequestedLine]:
         """Return at most so many lines.
 
         Args:
@@ -45,7 +44,7 @@ class LogChooser:
             wanted: how many.
 
         Raises:
-            DataError: log or verdict is missing or damaged; or the store or an earlier request is.
+            DataError: log or verdict is missing or damaged; or the store is.
         """
         since, until = self._window(champion)
         table = read_log(self.log, since=since, bundle_digest=champion or None, newest=MOST_READINGS)
@@ -65,12 +64,12 @@ class LogChooser:
             names=[f"{places[at][0]}/{places[at][1]}" for at in keep],
         )
         return [
-            {
-                "request_id": rows["request_id"][keep[one.index]],
-                "position": rows["position"][keep[one.index]],
-                "why": one.why,
-                "chosen_by": CHOSEN_BY[one.why],
-            }
+            RequestedLine(
+                request_id=rows["request_id"][keep[one.index]],
+                position=rows["position"][keep[one.index]],
+                why=one.why,
+                chosen_by=CHOSEN_BY[one.why],
+            )
             for one in chosen
         ]
 
@@ -81,8 +80,8 @@ class LogChooser:
             stored = CorrectionStore(self.corrections).read()[0]
             known |= {(one.correction.request_id, one.correction.position) for one in stored}
         if self.state is not None:
-            for request in read_requests(self.state):
-                known |= {(line["request_id"], line["position"]) for line in request["lines"]}
+            for request in sound_requests(self.state):
+                known |= {line.place for line in request.lines}
         return known
 
     def _window(self, champion: str) -> tuple[datetime | None, datetime | None]:

@@ -1,22 +1,31 @@
-"""Labelling requests: a decision in, a file that says which lines people are asked to correct out.
+"""Labelling requests as the governor opens them: a decision in, a file that names lines out (`htr.labelling`).
 
-STATE/labelling/<record>.json, whole or not there, and never changed: a request names lines as the prediction log
-does, by ``request_id`` and ``position``. Which lines those are, a function that is handed in chooses.
+A request that something damaged stops nothing: it is moved aside under a name that says so, and what depends on it
+goes on without it. Lines that only it named may then be asked for again.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from htr.append_log import write_durably
 from htr.errors import DataError, OutputError
+from htr.labelling import (
+    DamagedRequestError,
+    LabellingRequest,
+    RequestedLine,
+    read_request,
+    request_file,
+    request_numbers,
+    write_request,
+)
 
-FORMAT_VERSION = 1
-FOLDER = "labelling"
-Choose = Callable[[str, int], Sequence[Mapping[str, Any]]]
-"""Champion's digest and how many -> the lines: ``request_id``, ``position``, ``why``."""
+logger = logging.getLogger(__name__)
+
+ASIDE = ".damaged"
+"""Ends the name of a request that was moved aside."""
+Choose = Callable[[str, int], Sequence[RequestedLine]]
+"""Champion's digest and how many -> the lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,54 +36,48 @@ class LabellingRequests:
     choose: Choose
 
     def ask(self, request: int, *, champion: str, reason: str, wanted: int) -> None:
-        """Open a request; the same again changes nothing."""
-        file = self.state / FOLDER / f"{request}.json"
-        if file.exists():
+        """Open a request; the same again changes nothing, unless what lies there is damaged.
+
+        Raises:
+            OutputError: it cannot be written.
+            DataError: there is nothing to choose from.
+        """
+        if request_file(self.state, request).exists() and not _moved_aside(self.state, request):
             return
-        values = {
-            "format_version": FORMAT_VERSION,
-            "record": request,
-            "champion": champion,
-            "reason": reason,
-            "wanted": wanted,
-            "lines": [dict(line) for line in self.choose(champion, wanted)],
-        }
+        lines = tuple(self.choose(champion, wanted))
+        write_request(
+            self.state,
+            LabellingRequest(record=request, champion=champion, reason=reason, wanted=wanted, lines=lines),
+        )
+
+
+def sound_requests(state: Path) -> Iterator[LabellingRequest]:
+    """Yield every request that can be read; damaged ones are moved aside, those of another version left alone."""
+    for number in request_numbers(state):
+        if _moved_aside(state, number):
+            continue
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(file, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
-        except OSError as error:
-            raise OutputError(f"{file.parent}: cannot be written ({error.strerror})") from error
-
-
-def read_request(state: Path, request: int) -> Mapping[str, Any] | None:
-    """Return a labelling request; None where it was not written yet.
-
-    Raises:
-        DataError: it is damaged or of another format version.
-    """
-    return _read(state / FOLDER / f"{request}.json")
-
-
-def read_requests(state: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield every labelling request that was written.
-
-    Raises:
-        DataError: one is damaged or of another format version.
-    """
-    for file in sorted((state / FOLDER).glob("[0-9]*.json")):
-        found = _read(file)
+            found = read_request(state, number)
+        except DataError as error:
+            logger.warning("%s; it is passed over", error)
+            continue
         if found is not None:
             yield found
 
 
-def _read(file: Path) -> Mapping[str, Any] | None:
+def _moved_aside(state: Path, number: int) -> bool:
+    """Move a damaged request aside; return whether it was one."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        version = values["format_version"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not a labelling request ({error!r})") from error
-    if version != FORMAT_VERSION:
-        raise DataError(f"{file}: format version {version}, this program reads {FORMAT_VERSION}")
-    return dict(values)
+        read_request(state, number)
+    except DamagedRequestError as error:
+        file = request_file(state, number)
+        aside = file.with_name(file.name + ASIDE)
+        logger.warning("%s; it is moved to %s, and lines that only it named may be asked for again", error, aside)
+        try:
+            file.replace(aside)
+        except OSError as failure:
+            raise OutputError(f"{file}: cannot be moved aside ({failure.strerror})") from failure
+        return True
+    except DataError:  # of another version, or not to be read now: not ours to move
+        return False
+    return False

@@ -164,6 +164,10 @@ def verdict_metrics(verdict: Mapping[str, Any], written: float) -> list[Metric]:
         told = "Chance that the readings differ as much if nothing had changed."
         values["drift_p_value"] = (told, verdict["p_value"])
     if estimated is not None:
+        unknown = bool(estimated.get("cannot_tell"))
+        told = "1: the error rate without labels cannot be told, and the figures of it are left out."
+        values["estimated_cer_unknown"] = (told, unknown)
+    if estimated is not None and not unknown:  # an alert must not rest on what nobody can tell
         low, high = estimated["interval"]
         told = "Share of characters misread, estimated without labels"
         values["estimated_cer"] = (f"{told}.", estimated["cer"])

@@ -13,6 +13,7 @@ no web page: on loopback no token is asked for, and a page that somebody looks a
 """
 
 import hmac
+import ipaddress
 import json
 import logging
 import ssl
@@ -213,11 +214,24 @@ class _Handler(BaseHTTPRequestHandler):
             self.service.wake()
 
     def _admitted(self) -> bool:
+        if self.service.token is None and self._is_misnamed():
+            self.close_connection = True
+            self._answer(
+                403, {"error": "this server is for its own machine only: ask it as 127.0.0.1 or localhost"}
+            )
+            return False
         if self.service.admits(self.headers.get("Authorization")):
             return True
         self.close_connection = True
         self._answer(401, {"error": 'this server wants a token: send the header "Authorization: Bearer TOKEN"'})
         return False
+
+    def _is_misnamed(self) -> bool:
+        """Return whether we are asked by a foreign name, as by a page whose site let its name point here."""
+        host = self.headers.get("Host", "")
+        named = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+        address = self.server.server_address
+        return isinstance(address, tuple) and _is_loopback(str(address[0])) and not _is_loopback(named)
 
     def _is_no_page(self) -> bool:
         """Refuse what a page in somebody's browser could send here, where no token is asked for.
@@ -248,6 +262,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
         logger.debug(format, *args)
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def shown_state(governor: Governor) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from monitoring.governor.addresses import without_user_info
 from monitoring.governor.events import Champion
 
 CHAMPION, PREVIOUS = "champion", "previous"
-DIGEST_TAG, CER_TAG = "bundle_digest", "cer"
+DIGEST_TAG, CER_TAG, ASKED_BY_TAG = "bundle_digest", "cer", "asked_by"
 
 
 @dataclass(kw_only=True)
@@ -47,11 +46,10 @@ class MlflowRegistry:
                 cer=_fraction(now.tags.get(CER_TAG)),
             )
 
-    def registered_at(self, version: str) -> datetime:
-        """Return when a version was registered, by MLflow's clock."""
+    def asked_by(self, version: str) -> str:
+        """Return the key of the governor's training that brought a version; "" for any other version."""
         with self._asking() as client:
-            milliseconds = client.get_model_version(self.name, version).creation_timestamp
-            return datetime.fromtimestamp(milliseconds / 1000, UTC)
+            return str(client.get_model_version(self.name, version).tags.get(ASKED_BY_TAG, ""))
 
     def move_back(self, champion: Champion) -> tuple[bool, str]:
         """Give the alias back to the version before; where somebody else moved it meanwhile, let it be.

@@ -10,8 +10,8 @@ from typing import Any
 from htr.append_log import write_durably
 from htr.bundle import short
 from htr.errors import OutputError, SettingsError
+from htr.labelling import read_request
 from monitoring.governor.events import Champion, Record, Tick
-from monitoring.governor.labelling import read_request
 from monitoring.governor.policy import Policy
 from monitoring.governor.replay import described
 from monitoring.governor.rules import decide
@@ -120,8 +120,10 @@ def _figures(facts: LoopFacts, state: State) -> list[dict[str, str]]:
     estimated = (facts.verdict or {}).get("estimated")
     if estimated is not None:
         low, high = estimated["interval"]
-        note = f"without labels; 90 %: {low:.1%} to {high:.1%}"
-        figures.append({"title": "Estimated CER", "value": f"{estimated['cer']:.1%}", "note": note})
+        value, note = f"{estimated['cer']:.1%}", f"without labels; 90 %: {low:.1%} to {high:.1%}"
+        if why := estimated.get("cannot_tell"):
+            value, note = "cannot tell", why
+        figures.append({"title": "Estimated CER", "value": value, "note": note})
     count = state.labels.count if state.labels else 0
     figures.append(
         {"title": "Corrected lines", "value": f"{count:,}", "note": f"{state.fresh:,} not yet learnt from"}
@@ -165,10 +167,10 @@ def _labelling(facts: LoopFacts, state: State) -> dict[str, Any] | None:
     labelling = state.labelling
     if labelling is None:
         return None
-    request = read_request(facts.state_dir, labelling.seq) or {"lines": []}
+    request = read_request(facts.state_dir, labelling.seq)
     told = f"{labelling.wanted} lines are asked for by record {labelling.seq}: {labelling.reason}. "
     told += f"{state.fresh} corrected lines have come that no training had yet."
-    return {"told": told, "lines": request["lines"]}
+    return {"told": told, "lines": request.lines if request else ()}
 
 
 def _run(run: TrainingRun, facts: LoopFacts) -> dict[str, str]:

@@ -11,11 +11,15 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from htr.errors import QuillflowError
+from htr.errors import QuillflowError, SettingsError
 from serving.access import TOKEN_VARIABLE, check_exposure, find_token
 from serving.addresses import check_port
 from serving.client import Client
+
+if TYPE_CHECKING:
+    from serving.web.sources import Source
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -62,18 +66,10 @@ def _serve(options: argparse.Namespace, closing: ExitStack) -> None:
     closing.callback(stopping.set)
 
     from serving.web.desk import Desk
-    from serving.web.folder import Folder
-    from serving.web.queue import Queue
-    from serving.web.reader import Reader
     from serving.web.serve import run
 
-    folder = None
-    if options.queue is not None:
-        queue = Queue(control_share=options.control_share, seed=options.seed, clock=time.monotonic)
-        folder = Folder(options.queue, Reader(client), queue, options.seed, stopping.wait, options.queue_of)
-        folder.files()  # refused now where there is no such folder
-        folder.start()
-    desk = Desk(client=client, clock=time.monotonic, folder=folder, seed=options.seed)
+    source = _source(options, client, stopping)
+    desk = Desk(client=client, clock=time.monotonic, source=source, seed=options.seed)
     run(
         desk,
         kept=kept,
@@ -82,6 +78,33 @@ def _serve(options: argparse.Namespace, closing: ExitStack) -> None:
         token=token,
         announce=lambda url: print(f"page at {url}, reading by {options.server}", flush=True),
     )
+
+
+def _source(options: argparse.Namespace, client: Client, stopping: threading.Event) -> "Source | None":
+    """Return what fills the queue, begun; None where nothing does."""
+    from serving.web.folder import Folder
+    from serving.web.queue import Queue
+    from serving.web.reader import Reader
+    from serving.web.requested import Requested
+    from serving.web.sources import Sources
+
+    if (options.requests is None) != (options.log is None):
+        raise SettingsError(
+            "--requests and --log go together: one says which lines, the other holds their pictures"
+        )
+    queue = Queue(control_share=options.control_share, seed=options.seed, clock=time.monotonic)
+    parts: list[Folder | Requested] = []
+    if options.requests is not None:
+        requested = Requested(options.requests, options.log, client, queue, stopping.wait)
+        requested.check()
+        parts.append(requested)
+    if options.queue is not None:
+        folder = Folder(options.queue, Reader(client), queue, options.seed, stopping.wait, options.queue_of)
+        folder.files()  # refused now where there is no such folder
+        parts.append(folder)
+    for part in parts:
+        part.start()
+    return Sources(queue, parts) if parts else None
 
 
 def _stop(*_: object) -> None:
@@ -108,6 +131,15 @@ def _parser() -> argparse.ArgumentParser:
         choices=["automatic", "page", "line"],
         default="automatic",
         help="what its pictures are (default: each by its shape)",
+    )
+    parser.add_argument(
+        "--requests",
+        type=Path,
+        metavar="STATE",
+        help="the governor's state folder: lines of its newest labelling request are shown first (default: none)",
+    )
+    parser.add_argument(
+        "--log", type=Path, metavar="DIR", help="the server's --log-dir, whose image log holds their pictures"
     )
     parser.add_argument(
         "--control-share",

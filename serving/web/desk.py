@@ -11,10 +11,10 @@ from uuid import UUID, uuid4, uuid5
 from htr.alphabet import normalise
 from htr.errors import DataError
 from serving.client import Client
-from serving.web.folder import Folder
 from serving.web.queue import ROUND, Queue, Turn, key_of
 from serving.web.reader import AUTOMATIC, Reader
 from serving.web.reading import SeenLine, Work
+from serving.web.sources import Source
 
 T = TypeVar("T")
 MAX_OWN = 300
@@ -79,7 +79,8 @@ class Desk:
 
     client: Client
     clock: Callable[[], float]
-    folder: Folder | None = None
+    source: Source | None = None
+    """Fills the queue that all pages share."""
     seed: int = 0
 
     def begin(self, session: Session) -> Session:
@@ -163,12 +164,12 @@ class Desk:
         return change
 
     def waiting(self, session: Session) -> int:
-        """Return how many lines wait, this person's and the folder's."""
-        return len(session.own) + (len(self.folder.queue) if self.folder else 0)
+        """Return how many lines wait, this person's and everybody's."""
+        return len(session.own) + (len(self.source.queue) if self.source else 0)
 
     def _take(self, session: Session) -> tuple[Turn | None, tuple[Turn, ...]]:
-        """Return the next line, of the folder or else of what was read here, and what is planned after it."""
-        if self.folder and (turn := self.folder.queue.take()):
+        """Return the next line, of everybody's or else of what was read here, and what is planned after it."""
+        if self.source and (turn := self.source.queue.take()):
             return turn, session.planned
         planned = tuple(turn for turn in session.planned if key_of(turn.line) not in session.sent)
         if not planned:
@@ -191,12 +192,12 @@ class Desk:
     def _after(self, session: Session, line: SeenLine, said: str, chosen_by: str) -> Session:
         """Return the session when a correction is stored: nobody is asked for the line again.
 
-        But for a control of the folder that was corrected for another reason: without it the sample, which is to
+        But for a control that was corrected for another reason: without it the sample, which is to
         judge a model, would lack what people came upon by themselves.
         """
         key = key_of(line)
-        if self.folder and (chosen_by == "sample" or not self.folder.queue.is_control(key)):
-            self.folder.queue.done(line)
+        if self.source and (chosen_by == "sample" or not self.source.queue.is_control(key)):
+            self.source.queue.done(line)
         new = Sent(said, _num_changes(session, key, said))
         sent = {**{one: old for one, old in session.sent.items() if one != key}, key: new}
         kept = dict(list(sent.items())[-MAX_SENT:])

@@ -10,6 +10,7 @@ from pathlib import Path
 from htr.errors import ImageError, QuillflowError, SettingsError
 from htr.page_files import SUFFIXES
 from serving.client import RefusedError, UnreachableError
+from serving.web.corrected import corrected_lines
 from serving.web.plain_words import plain
 from serving.web.queue import Queue, key_of
 from serving.web.reader import AUTOMATIC, Reader
@@ -22,8 +23,6 @@ MAX_BYTES = 256 * 1024 * 1024
 RETRY_S = 10.0
 SLOW_TRIES = 3
 """Times that a file is sent which takes the server longer than it allows; the others come after it."""
-_AT_ONCE = 1000
-"""Corrections that are asked for in one request."""
 
 
 @dataclass(slots=True)
@@ -94,25 +93,11 @@ class Folder:
         return hashlib.sha256(f"{self.seed}\n{path.as_posix()}".encode("utf-8", "surrogateescape")).digest()
 
     def _corrected(self) -> set[str]:
-        """Return the digests of images with a correction; controls only with one that was sent as a sample."""
-        digests: set[str] = set()
-        start, count = 0, 1
-        while start < count:
+        while True:
             try:
-                records, count = self.reader.client.corrections(start=start, limit=_AT_ONCE)
+                return corrected_lines(self.reader.client, self.queue.is_control)
             except UnreachableError as error:
                 self._pause(error)
-                continue
-            except RefusedError:  # it takes no corrections, and says so where one is sent
-                return digests
-            digests |= {
-                str(one["image_digest"])
-                for one in records
-                if not one.get("withdrawn")
-                and (one.get("chosen_by") == "sample" or not self.queue.is_control(str(one["image_digest"])))
-            }
-            start += _AT_ONCE
-        return digests
 
     def _read_file(self, file: Path, corrected: set[str]) -> None:
         num_slow = 0

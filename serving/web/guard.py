@@ -7,7 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.access import is_foreign, is_loopback
+from serving.access import is_foreign, is_misnamed
 
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
@@ -69,14 +69,9 @@ class Guard:
     def _refusal(self, headers: Headers) -> tuple[int, str] | None:
         if is_foreign(headers):
             return 403, "Pages of other sites may not use this one."
-        if self._loopback_only and not is_loopback(_name(headers.get("host", ""))):
+        if self._loopback_only and is_misnamed(headers):
             return 403, "This page is for its own machine only: open it as http://127.0.0.1 or http://localhost."
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_bytes:
             return 413, f"At most {self._max_bytes // 2**20} MB are taken at once."
         return None
-
-
-def _name(host: str) -> str:
-    """Return a Host header's name without its port."""
-    return host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]

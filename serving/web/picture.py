@@ -63,6 +63,16 @@ def open_pictures(path: Path) -> list[Picture]:
     return [_picture(page.number, page.image) for page in file.pages()]
 
 
+def picture_of(data: bytes) -> Picture:
+    """Return the preview of one line's image.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    page = next(iter(PageFile.of_bytes(data).pages()))
+    return _picture(page.number, page.image)
+
+
 def drawing_of(address: object) -> bytes:
     """Return the PNG in the data: address that the drawing field sends.
 

@@ -47,6 +47,8 @@ class Queue:
     _lines: dict[str, SeenLine] = field(default_factory=dict)
     _vectors: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     _turns: dict[str, Why] = field(default_factory=dict)
+    _asked: dict[str, Why] = field(default_factory=dict)
+    """Lines that somebody asked for by name, and why."""
     _busy_until: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -61,6 +63,29 @@ class Queue:
         with self._lock:
             self._lines |= found
             self._vectors |= vectors
+
+    def ask(self, lines: Iterable[tuple[SeenLine, Why]]) -> None:
+        """Let lines wait that are asked for by name: before all others, in their order, each for the reason given.
+
+        Raises:
+            ImageError: the image of one cannot be decoded.
+        """
+        reasons = {key_of(line): (line, why) for line, why in lines}
+        self.add(line for line, _ in reasons.values())
+        with self._lock:
+            asked = {key: why for key, (_, why) in reasons.items()}
+            self._asked |= asked
+            waiting = {key: why for key, why in self._turns.items() if key in self._asked}
+            others = {key: why for key, why in self._turns.items() if key not in self._asked}
+            self._turns = {**waiting, **asked, **others}
+
+    def forget_asked(self) -> None:
+        """Take out what was asked for by name; what a person has before him he can still send."""
+        with self._lock:
+            for key in self._asked:
+                for kept in (self._lines, self._vectors, self._turns, self._busy_until):
+                    kept.pop(key, None)
+            self._asked.clear()
 
     def take(self) -> Turn | None:
         """Return the next line that nobody has before him; None where there is none."""
@@ -84,6 +109,8 @@ class Queue:
 
     def is_control(self, key: str) -> bool:
         """Return whether a line of some key is, or would be, shown whatever was read on it."""
+        if (why := self._asked.get(key)) is not None:
+            return why == "control"
         return is_control(key, control_share=self.control_share, seed=self.seed)
 
     def __len__(self) -> int:

@@ -78,5 +78,5 @@ class QueueTab:
     def _state(self, session: Session) -> str:
         waiting = self.desk.waiting(session)
         told = f"{waiting} line{'' if waiting == 1 else 's'} in the queue." if waiting else EMPTY
-        filling = self.desk.folder.state if self.desk.folder else ""
+        filling = self.desk.source.state if self.desk.source else ""
         return f'<p class="hint">{look.escaped(" ".join(filter(None, (told, filling))))}</p>'

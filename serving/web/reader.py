@@ -69,14 +69,7 @@ class Reader:
 
     def _line(self, data: bytes, picture: Picture, *, name: str) -> Sheet:
         (read,) = self.client.read([data], characters=True, alternatives=NUM_OTHERS)
-        right, foot = float(picture.width), float(picture.height)
-        outline = PageLine(
-            polygon=((0.0, 0.0), (right, 0.0), (right, foot), (0.0, foot)),
-            baseline=((0.0, 0.75 * foot), (right, 0.75 * foot)),
-        )
-        words = (Word(text=read.text, polygon=outline.polygon),) if read.text else ()
-        line = _seen(read, outline, words, page=page_name(data, name), picture=picture.preview)
-        return _sheet(LINE, picture, (line,))
+        return line_sheet(read, picture, page=page_name(data, name))
 
     def _pages(self, data: bytes, pictures: list[Picture], *, name: str) -> list[Sheet]:
         read = self.client.read_page(data, crops=True, characters=True, alternatives=NUM_OTHERS)
@@ -95,6 +88,23 @@ class Reader:
             )
             sheets.append(_sheet(PAGE, picture, lines, page.skew_degrees))
         return sheets
+
+
+def line_sheet(read: LineRead, picture: Picture, *, page: str) -> Sheet:
+    """Return a picture that is one line, as it was read.
+
+    Args:
+        read: what was read on it.
+        picture: as a browser shows it.
+        page: what its correction calls the page; "" where that is not known.
+    """
+    right, foot = float(picture.width), float(picture.height)
+    outline = PageLine(
+        polygon=((0.0, 0.0), (right, 0.0), (right, foot), (0.0, foot)),
+        baseline=((0.0, 0.75 * foot), (right, 0.75 * foot)),
+    )
+    words = (Word(text=read.text, polygon=outline.polygon),) if read.text else ()
+    return _sheet(LINE, picture, (_seen(read, outline, words, page=page, picture=picture.preview),))
 
 
 def page_name(data: bytes, name: str, number: int = 1) -> str:

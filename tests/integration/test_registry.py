@@ -18,9 +18,11 @@ from components.champion.fetch import fetch_champion
 from components.promote.aliases import move_champion
 from components.register.publish import publish
 from htr.bundle import REFERENCE, Bundle, amend_bundle
-from htr.errors import DataError, ServiceError
+from htr.errors import DataError, ServiceError, SignatureError
 from htr.lines import LinesDataset
 from htr.recogniser import Recogniser
+from htr.signing import SIGN_VARIABLE, VERIFY_VARIABLE, make_keys, verify_bundle
+from htr.versions import find_version, open_store
 from tests.conftest import line_png, make_line
 from tests.datasets import write_lines
 from tests.fakes import profile_rows
@@ -74,6 +76,7 @@ class Registered:
             model_name="quillflow",
             tracking_uri=self.uri,
             files=self.files,
+            asked_by="training-1",
         )
 
 
@@ -107,6 +110,7 @@ def test_a_published_version_says_in_its_tags_what_it_is(registered: Registered)
         "bundle_digest": registered.bundle.digest,
         "dataset_digest": registered.bundle.dataset_digest,
         "git_commit": "abc1234",
+        "asked_by": "training-1",
         "decision": "promote",
         "rule": "first",
         "reason": "no champion yet",
@@ -225,3 +229,63 @@ def test_an_mlflow_that_is_away_is_named_within_seconds(tmp_path: Path) -> None:
 def test_without_an_address_the_message_says_how_to_give_one(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="MLFLOW_TRACKING_URI"):
         fetch_champion("quillflow", "", tmp_path / "champion")
+
+
+def test_with_a_store_a_version_says_where_its_bundle_and_its_lines_are(
+    registered: Registered, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUILLFLOW_STORE", str(tmp_path / "store"))
+    where = open_store().publish("lines", "training", lines.path).uri
+    publish(
+        registered.bundle.path,
+        lines.path,
+        run_id=registered.run_id,
+        model_name="quillflow",
+        tracking_uri=registered.uri,
+        dataset_uri=where,
+        files=registered.files,
+    )
+    tags = registered.client.get_model_version("quillflow", "1").tags
+    assert tags["dataset_uri"] == where
+    store, version = find_version(tags["bundle_uri"], "bundle")
+    assert f"sha256:{version.digest}" == tags["bundle_digest"] == registered.bundle.digest
+    assert store.resolve("bundle", "quillflow").lineage.importer == f"MLflow run {registered.run_id}"
+    copy = store.fetch("bundle", version.digest, tmp_path / "copy")
+    assert Bundle.open(copy).metrics == METRICS
+    for name in ("dataset_uri", "bundle_uri"):
+        registered.client.delete_model_version_tag("quillflow", "1", name)
+
+
+def test_a_run_names_its_lines_by_digest_and_by_where_they_stay(
+    store: ModelRegistry, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUILLFLOW_CACHE", str(tmp_path / "cache"))
+    where = open_store(tmp_path / "store").publish("lines", "training", lines.path).uri
+    with tracking.service(store.uri) as client, tracking.tracked_run() as run_id:
+        tracking.log_dataset(lines, "training", where)
+    run = client.get_run(run_id)
+    (found,) = run.inputs.dataset_inputs
+    assert found.dataset.digest == lines.digest.removeprefix("sha256:")[:36]
+    kept = tracking.VersionSource.from_dict(json.loads(found.dataset.source))
+    assert (kept.uri, kept.load().digest) == (where, lines.digest)
+    assert (run.data.tags["dataset_digest"], run.data.tags["dataset_uri"]) == (lines.digest, where)
+
+
+def test_versions_are_signed_where_training_has_a_key_and_unsigned_champions_are_not_trained_on_from(
+    registered: Registered, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = make_keys(tmp_path / "keys")
+    monkeypatch.setenv(SIGN_VARIABLE, str(private))
+    signed = registered.publish(lines, begin_run(registered.uri))
+    monkeypatch.setenv(VERIFY_VARIABLE, str(public))
+    for version, refused in ((registered.version, True), (signed, False)):
+        registered.client.set_registered_model_alias("quillflow", "champion", version)
+        out = tmp_path / version
+        if refused:
+            with pytest.raises(SignatureError, match="not signed"):
+                fetch_champion("quillflow", registered.uri, out)
+        else:
+            assert fetch_champion("quillflow", registered.uri, out) == version
+            verify_bundle(out, public)
+            assert Bundle.open(out).digest == registered.bundle.digest
+    registered.client.delete_registered_model_alias("quillflow", "champion")

@@ -1,10 +1,13 @@
 """The store of corrections: what it accepts, and what a crash, a full disk or a second process does to it."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,3 +209,33 @@ def test_a_place_that_cannot_be_written_is_refused_before_it_is_needed(tmp_path:
     with pytest.raises(OutputError, match="cannot be written"):
         CorrectionStore(tmp_path / "file").prepare()
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208 - names are enough
+
+
+def test_a_correction_that_waits_while_another_is_erased_is_not_written_into_a_file_without_a_name(
+    tmp_path: Path,
+) -> None:
+    for number in range(4):
+        folder = tmp_path / str(number)
+        filled(folder, "a", "b")
+        with (folder / LOG).open("ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            acts: list[Callable[[], object]] = [
+                lambda folder=folder: CorrectionStore(folder).erase(["a"], NOON),  # type: ignore[misc]
+                lambda folder=folder: CorrectionStore(folder).add(correction("c"), picture("c")),  # type: ignore[misc]
+            ]
+            threads = [threading.Thread(target=act) for act in acts]
+            for thread in threads:
+                thread.start()
+                time.sleep(0.1)  # they wait for the lock in this order
+        for thread in threads:
+            thread.join()
+        assert ids(folder) == ["b", "c"]
+
+
+def test_the_same_image_under_another_id_was_erased_as_well(tmp_path: Path) -> None:
+    store = filled(tmp_path, "a", "b")
+    store.erase(["a"], NOON)
+    with pytest.raises(ConflictError, match="was erased"):
+        store.add(correction("other", image_digest=image_digest(picture("a"))), picture("a"))
+    assert ids(tmp_path) == ["b"]
+    assert not store.image_file(correction("a")).exists()

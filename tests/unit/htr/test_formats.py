@@ -24,11 +24,13 @@ import htr.bundle
 import htr.corrections
 import htr.error_model
 import htr.image_log
+import htr.labelling
 import htr.lines
 import htr.page_json
 import htr.prediction_log
 import htr.profile
 import htr.report
+import htr.versions.records
 import monitoring.decisions
 import monitoring.sequence
 import monitoring.verdict
@@ -44,6 +46,7 @@ from htr.errors import QuillflowError
 from htr.evaluate import Evaluation, ReadLine, profile_table
 from htr.image import Geometry
 from htr.image_log import LoggedImage, digest_of, read_images
+from htr.labelling import LabellingRequest, RequestedLine, read_request, write_request
 from htr.lines import Line, LinesDataset, LinesWriter
 from htr.metrics import count_errors
 from htr.page_geometry import PageLine
@@ -52,6 +55,9 @@ from htr.page_reading import LineReading, PageReading, Word
 from htr.prediction_log import log_row, read_log
 from htr.profile import EMBEDDING_SIZE, FEATURES, REFERENCE_SCHEMA, Profile
 from htr.report import build_report, read_report
+from htr.versions import VersionStore
+from htr.versions.folder import FolderObjects
+from htr.versions.records import Index, Manifest
 from monitoring.columns import read_reference
 from monitoring.decisions import Decision, DecisionLog
 from monitoring.error_rate import EstimatedError, MeasuredError
@@ -236,6 +242,18 @@ A_VERDICT = Verdict(
 )  # fmt: skip
 
 
+A_REQUEST = LabellingRequest(
+    record=7,
+    champion="sha256:b",
+    reason="HandwritingDrift",
+    wanted=4,
+    lines=(
+        RequestedLine(request_id="r1", position=2, why="uncertain", chosen_by="reading"),
+        RequestedLine(request_id="r2", position=0, why="control", chosen_by="sample"),
+    ),
+)
+
+
 def write_windows(path: Path) -> None:
     path.mkdir()
     history = History(path / "windows.jsonl")
@@ -283,6 +301,16 @@ def write_decisions(path: Path) -> None:
         DecisionLog(path).append(decision)
 
 
+def write_store(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_lines(Path(folder) / "lines")
+        store = VersionStore(FolderObjects((Path(folder) / "store").as_uri()), now=lambda: NOON)
+        version = store.publish("lines", "letters", Path(folder) / "lines")
+        path.mkdir()
+        shutil.copyfile(Path(folder) / "store" / "index.json", path / "index.json")
+        shutil.copyfile(Path(folder) / "store" / "lines" / version.digest / "version.json", path / "version.json")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """A format, and how to write and read what its golden file holds."""
@@ -327,6 +355,13 @@ FORMATS = {
         lambda path: read_verdict(path / VERDICT),
         VERDICT,
     ),
+    "labelling request": _format(
+        "labelling",
+        htr.labelling.FORMAT_VERSION,
+        lambda path: write_request(path, A_REQUEST),
+        lambda path: read_request(path, A_REQUEST.record),
+        "labelling/7.json",
+    ),
     "windows": _format(
         "windows",
         monitoring.sequence.FORMAT_VERSION,
@@ -350,6 +385,20 @@ FORMATS = {
         write_audit,
         lambda path: read_audit(path / "audit.jsonl"),
         "audit.jsonl",
+    ),
+    "index of versions": _format(
+        "versions",
+        htr.versions.records.FORMAT_VERSION,
+        write_store,
+        lambda path: Index.from_bytes((path / "index.json").read_bytes(), "index.json"),
+        "index.json",
+    ),
+    "manifest of a version": _format(
+        "versions",
+        htr.versions.records.FORMAT_VERSION,
+        write_store,
+        lambda path: Manifest.from_bytes((path / "version.json").read_bytes(), "version.json"),
+        "version.json",
     ),
     "corrections": _format(
         "corrections",
@@ -441,6 +490,16 @@ def test_the_golden_audit_reads_as_it_was_written() -> None:
     assert read_audit(FORMATS["audit"].golden / "audit.jsonl") == AUDIT
 
 
+def test_the_golden_index_and_manifest_read_as_they_were_written() -> None:
+    digest = "2296cacbf8c40d0501bc37739ab2f4991acf66627552f4f2ecf9c4f0cda51f29"
+    (entry,) = FORMATS["index of versions"].read(FORMATS["index of versions"].golden).publications
+    assert (entry.kind, entry.name, entry.digest, entry.created) == ("lines", "letters", digest, NOON.isoformat())
+    manifest = FORMATS["manifest of a version"].read(FORMATS["manifest of a version"].golden)
+    assert (manifest.kind, manifest.digest, manifest.created) == ("lines", digest, NOON.isoformat())
+    assert [file.path for file in manifest.files] == ["lines/00000.parquet", "quarantine.csv", "dataset.json"]
+    assert entry.lineage == manifest.lineage
+
+
 def test_the_golden_lines_read_as_they_were_written() -> None:
     dataset = LinesDataset.open(FORMATS["lines dataset"].golden)
     dataset.verify()  # the digest that was computed then is the one that is computed now
@@ -491,6 +550,16 @@ def test_a_prediction_log_of_the_first_version_is_refused_with_what_to_do() -> N
 def test_a_verdict_of_the_first_version_is_still_read() -> None:
     verdict = read_verdict(GOLDEN / "drift-1" / VERDICT)
     assert (verdict["state"], [one["name"] for one in verdict["features"]]) == ("drift", ["slant"])
+
+
+def test_a_verdict_of_the_second_version_is_still_read() -> None:
+    verdict = read_verdict(GOLDEN / "drift-2" / VERDICT)
+    assert "cannot_tell" not in verdict["estimated"]
+    assert verdict["estimated"]["cer"] == A_VERDICT.estimated.cer  # type: ignore[union-attr]
+
+
+def test_the_golden_labelling_request_reads_as_it_was_written() -> None:
+    assert FORMATS["labelling request"].read(FORMATS["labelling request"].golden) == A_REQUEST
 
 
 def test_the_golden_windows_read_as_they_were_written() -> None:

@@ -191,7 +191,7 @@ def test_a_file_that_is_no_verdict_is_refused_by_name(tmp_path: Path, content: s
 
 def test_a_verdict_that_contradicts_itself_or_is_of_another_version_is_refused(tmp_path: Path) -> None:
     good = compare(REFERENCE, profile_rows(5, seed=4))[0].to_dict()
-    for change, message in ({"state": "drift"}, "contradicts"), ({"format_version": 3}, "format version 3"):
+    for change, message in ({"state": "drift"}, "contradicts"), ({"format_version": 4}, "format version 4"):
         (tmp_path / VERDICT).write_text(json.dumps({**good, **change}))
         with pytest.raises(DataError, match=message):
             read_verdict(tmp_path / VERDICT)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from htr.labelling import RequestedLine
 from monitoring.__main__ import main
 from monitoring.governor.events import Champion, Figures, Measured, Wish
 from monitoring.governor.governor import Governor
@@ -42,7 +43,7 @@ def told(tmp_path: Path) -> Governor:
     clock, registry, labels = WorldClock(), FallingRegistry(), SetLabels()
     cluster = FolderCluster(tmp_path / "cluster", ["lost", "ok"])
     lines = [
-        {"request_id": f"r-{n}", "position": n, "why": "uncertain", "chosen_by": "reading"} for n in range(12)
+        RequestedLine(request_id=f"r-{n}", position=n, why="uncertain", chosen_by="reading") for n in range(12)
     ]
     asker = LabellingRequests(state=tmp_path / "state", choose=lambda champion, wanted: lines[:wanted])
     governor = make_governor(

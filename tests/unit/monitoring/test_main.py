@@ -15,7 +15,7 @@ import pytest
 from htr.bundle import ERROR_MODEL, REFERENCE, Bundle, amend_bundle
 from htr.correction_store import CorrectionStore, image_digest
 from htr.corrections import READING, SAMPLE, Correction
-from htr.error_model import ErrorModel, Term
+from htr.error_model import Case, ErrorModel, Term
 from htr.lines import LinesWriter
 from monitoring.__main__ import main
 from monitoring.sequence import History
@@ -192,12 +192,15 @@ def test_an_option_of_no_meaning_is_refused(words: list[str], capsys: pytest.Cap
     assert f"argument {words[0]}: expected a" in capsys.readouterr().err
 
 
+TRIED = Case(name="blur 1", lines=50, estimated=0.2, measured=0.2)
+
+
 def test_check_tells_error_rates_and_raises_an_alert_when_a_second_window_drifts(
     champion: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loud = {"entropy": 3.0}
     curve = Term(feature="entropy", lowest=0.0, highest=9.0, mean=3.0, scale=1.0, slope=2.0, curve=0.0)
-    model = ErrorModel(offset=-2.0, terms=(curve,), spread=0.2, cases=(), fitted_rows=300)
+    model = ErrorModel(offset=-2.0, terms=(curve,), spread=0.2, cases=(TRIED,), fitted_rows=300)
     bundle = amend_bundle(champion, tmp_path / "with errors", {ERROR_MODEL: model.to_bytes()})
     log, history = tmp_path / "log", tmp_path / "kept" / "windows.jsonl"
     words = ["check", "--bundle", str(bundle.path), "--log", str(log), "--out", str(tmp_path / "out")]

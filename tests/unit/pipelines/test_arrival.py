@@ -31,6 +31,16 @@ def test_the_smallest_source_that_is_large_enough_arrives(tmp_path: Path) -> Non
     assert set(LinesDataset.open(tmp_path / "new").info.counts["source"]) == {"some"}
 
 
+def test_a_source_that_is_named_arrives_and_one_that_cannot_is_refused(tmp_path: Path) -> None:
+    whole = dataset(tmp_path / "d", {"many": 200, "some": LEAST_LINES, "few": 8})
+    aside = set_aside(whole, tmp_path / "base", tmp_path / "new", source="many")
+    assert (aside.what, aside.arriving_lines) == ("source 'many'", 200)
+    for name, told in (("few", "'few' has 8 lines"), ("none", "'none' has 0 lines")):
+        with pytest.raises(DataError, match=told):
+            set_aside(whole, tmp_path / "a", tmp_path / "b", source=name)
+    assert not (tmp_path / "a").exists()
+
+
 def test_with_one_source_some_writers_arrive_and_none_is_in_both(tmp_path: Path) -> None:
     whole = dataset(tmp_path / "d", {"one": 400}, writers=16)
     aside = set_aside(whole, tmp_path / "base", tmp_path / "new")

@@ -79,7 +79,7 @@ def test_drift_asks_for_labels_and_lines_start_the_training(world: World) -> Non
     world.labels.number = 10
     world.turns(2)
     (run,) = world.cluster.runs()
-    assert run["arguments"] == {"corrections": "corrected"}
+    assert run["arguments"] == {"corrections": "corrected", "asked_by": run["key"]}
 
 
 def test_a_degraded_error_rate_needs_fewer_lines(world: World) -> None:
@@ -400,16 +400,15 @@ def test_a_kill_switch_thrown_for_longer_than_starts_are_tried_gives_none_up(tmp
     assert len(world.cluster.runs()) == 1
 
 
-@pytest.mark.parametrize(("registered", "result"), [(-60.0, "rejected"), (60.0, "promoted")])
-def test_only_a_champion_registered_since_the_decision_is_what_a_clusters_run_brought(
-    world: World, registered: float, result: str
+@pytest.mark.parametrize(("whose", "result"), [("", "rejected"), ("another", "rejected"), ("ours", "promoted")])
+def test_only_a_champion_that_says_so_itself_is_what_a_clusters_run_brought(
+    world: World, whose: str, result: str
 ) -> None:
     world.train_once(10)
     run = world.governor.state.run
     assert run is not None
-    assert run.time is not None
-    world.registry.promote("B")  # by a person, or by a way back, or by the run: that is the question
-    world.registry.registered["B"] = run.time + timedelta(seconds=registered)
+    world.registry.promote("B")  # by a person, by somebody else's run, or by ours: that is the question
+    world.registry.brought["B"] = run.key if whose == "ours" else whose
     world.cluster.end("succeeded", promoted=None)
     world.turns(1)
     assert list(world.governor.state.results.values()) == [result]

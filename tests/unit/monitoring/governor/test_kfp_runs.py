@@ -16,12 +16,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:This client only works:FutureWar
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     @dsl.component(base_image="python:3.11-slim", install_kfp_package=False)
-    def note(lines: str, corrections: str, epochs: int) -> str:
-        return f"{lines} {corrections} {epochs}"
+    def note(lines: str, corrections: str, epochs: int, asked_by: str) -> str:
+        return f"{lines} {corrections} {epochs} {asked_by}"
 
     @dsl.pipeline(name="training")
-    def training(lines: str, corrections: str = "", epochs: int = 3) -> None:
-        note(lines=lines, corrections=corrections, epochs=epochs)
+    def training(lines: str, corrections: str = "", epochs: int = 3, asked_by: str = "") -> None:
+        note(lines=lines, corrections=corrections, epochs=epochs, asked_by=asked_by)
 
     path = tmp_path_factory.mktemp("package") / "training.yaml"
     compiler.Compiler().compile(training, str(path))
@@ -104,5 +104,7 @@ def test_a_thousand_alerts_on_an_api_that_loses_its_answer_make_exactly_one_run(
                 governor.turn()
         assert governor.state.run is not None
         assert governor.state.run.run_id == "run-1"
+        key = governor.state.run.key
     assert len(api.runs) == 1
-    assert api.runs[0]["runtime_config"]["parameters"] == {"lines": "x", "corrections": "corrected"}
+    given = api.runs[0]["runtime_config"]["parameters"]
+    assert given == {"lines": "x", "corrections": "corrected", "asked_by": key}

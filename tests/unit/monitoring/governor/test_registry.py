@@ -1,5 +1,4 @@
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -42,13 +41,14 @@ def test_the_champion_is_told_with_the_one_before_it_and_its_error_rate(mlflow: 
     )
 
 
-def test_a_version_tells_when_it_was_registered(mlflow: ModelRegistry, tmp_path: Path, tiny_bundle: Path) -> None:
-    before = datetime.now(UTC).replace(microsecond=0)
+def test_a_version_tells_for_which_training_it_was_made(mlflow: ModelRegistry, tiny_bundle: Path) -> None:
     version = mlflow.add(tiny_bundle)
     registry = MlflowRegistry(tracking_uri=mlflow.uri)
-    assert before <= registry.registered_at(version) <= datetime.now(UTC)
+    assert registry.asked_by(version) == "", "somebody trained it by hand"
+    mlflow.client.set_model_version_tag("quillflow", version, "asked_by", "key-1")
+    assert registry.asked_by(version) == "key-1"
     with pytest.raises(ServiceError, match="MLflow at"):
-        registry.registered_at("99")
+        registry.asked_by("99")
 
 
 def test_the_alias_goes_back_once_and_a_second_try_changes_nothing(mlflow: ModelRegistry) -> None:

@@ -23,7 +23,7 @@ def desk_of(server: MemoryServer, folder: Path | None = None) -> Desk:
         queue = Queue(control_share=0.5, seed=0, clock=clock)
         found = Folder(folder, Reader(server), queue, 0, lambda _: True)  # type: ignore[arg-type]
         found.read()
-    return Desk(client=server, clock=clock, folder=found)  # type: ignore[arg-type]
+    return Desk(client=server, clock=clock, source=found)  # type: ignore[arg-type]
 
 
 def read(desk: Desk, folder: Path, *texts: str) -> Session:
@@ -220,12 +220,12 @@ def test_a_control_of_the_folder_that_somebody_came_upon_by_himself_stays_in_the
     for number in range(12):
         session = desk.read_file(session, tmp_path / f"{number}.png")(session)
         session = desk.send(session, "by myself", "Ada", meant=shown(session))(session)
-    assert desk.folder
-    num_controls = len(desk.folder.queue)
+    assert desk.source
+    num_controls = len(desk.source.queue)
     assert 0 < num_controls < 12
     session = desk.next_turn(session)
     while session.turn:
         assert session.turn.why == "control"
         session = desk.send_turn(session, "right", "Ada", meant=key_of(session.turn.line))(session)
     assert [one["chosen_by"] for one in server.kept[12:]] == ["sample"] * num_controls
-    assert len(desk.folder.queue) == 0
+    assert len(desk.source.queue) == 0

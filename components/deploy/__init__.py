@@ -1,0 +1,1 @@
+"""Step 9: what serves on a cluster is told the champion's bundle, by its digest."""

@@ -1,0 +1,289 @@
+"""The store of versions: folders in under their content digest, and out again, byte for byte.
+
+    blobs/HH/HEX64            file contents by SHA-256: what two versions share is kept once
+    KIND/HEX64/version.json   what the version consists of
+    index.json                what names stand for, and have stood for
+
+In this order it is written: a name leads to a manifest that is there, and a manifest to files that are there.
+Whoever reads sees a version whole or not at all, whenever the publisher was killed.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from htr.errors import MissingError, StoreError
+from htr.versions.addresses import checked_kind, checked_name, is_digest, plain_digest, version_uri
+from htr.versions.cache import FileCache
+from htr.versions.difference import Difference, compare
+from htr.versions.fetching import blob_key, fetch_version
+from htr.versions.kinds import SIGNATURE, Content, read_content
+from htr.versions.objects import Objects
+from htr.versions.records import Index, Lineage, Manifest, Publication, StoredFile, Version
+from htr.versions.stored_lines import StoredLines
+
+INDEX = "index.json"
+_TRIES = 60
+"""To write the index while others write it, too."""
+
+OnProgress = Callable[[int, int], None]
+"""Called with the bytes that were transferred so far and all that there are to transfer."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class VersionStore:
+    """Lines datasets and bundles by content digest, and names for them.
+
+    Args:
+        objects: where the bytes are kept; see `htr.versions.open_store`.
+        now: wall clock.
+    """
+
+    def __init__(self, objects: Objects, *, now: Callable[[], datetime] = _now) -> None:
+        self._objects = objects
+        self._now = now
+
+    @property
+    def uri(self) -> str:
+        """Address of the store."""
+        return self._objects.uri
+
+    def publish(
+        self,
+        kind: str,
+        name: str,
+        folder: Path | str,
+        lineage: Lineage | None = None,
+        on_progress: OnProgress | None = None,
+        *,
+        repair: bool = False,
+    ) -> Version:
+        """Publish a folder under its content digest, and let a name stand for it.
+
+        Done again it changes nothing; killed and done again it sends what is missing.
+
+        Args:
+            kind: ``lines`` or ``bundle``.
+            name: letters, digits, '.', '_' and '-'.
+            folder: a lines dataset or a bundle.
+            lineage: what it came from; what is "" there is taken from the folder, where that says.
+            on_progress: told how far the upload is.
+            repair: send everything, whatever the store seems to hold: for a store that was damaged.
+
+        Raises:
+            SettingsError: no such kind, or no proper name.
+            DataError, BundleError: the folder is not what it says.
+            StoreError: the store is away or refuses.
+        """
+        checked_kind(kind)
+        checked_name(name)
+        content = read_content(kind, Path(folder))
+        told = _filled(lineage or Lineage(), content.lineage)
+        self._objects.prepare()
+        manifest = self._publish_content(kind, Path(folder), content, told, on_progress, repair=repair)
+        entry = self._publish_name(kind, name, content.digest, told)
+        return replace(self._version(manifest), name=name, created=entry.created, lineage=entry.lineage)
+
+    def resolve(self, kind: str, name: str) -> Version:
+        """Return what a name stands for now.
+
+        Raises:
+            MissingError: nothing goes by this name.
+        """
+        entry = self._entries(kind, name)[-1]
+        return replace(self.version(kind, entry.digest), name=name, created=entry.created, lineage=entry.lineage)
+
+    def version(self, kind: str, digest: str) -> Version:
+        """Return the version with this content digest (64 hex digits, ``sha256:`` before them or not).
+
+        Raises:
+            MissingError: the store has none.
+            AlteredError: its manifest is not what was written.
+        """
+        key = _manifest_key(checked_kind(kind), plain_digest(digest))
+        stored = self._objects.read(key)
+        if stored is None:
+            raise MissingError(f"{self.uri}: no {kind} with digest {digest}; see: python -m htr versions {kind}")
+        return self._version(self._manifest(key, stored.data))
+
+    def find(self, kind: str, wanted: str) -> Version:
+        """Return a version by digest or by name."""
+        return self.version(kind, wanted) if is_digest(wanted) else self.resolve(kind, wanted)
+
+    def fetch(self, kind: str, digest: str, into: Path | str, on_progress: OnProgress | None = None) -> Path:
+        """Copy a version into a folder, whole or not at all; a try that was killed is taken up.
+
+        Args:
+            kind: ``lines`` or ``bundle``.
+            digest: 64 hex digits.
+            into: a folder that is not there, or is empty, or holds this version already. The download lies beside
+                it until it is complete.
+            on_progress: told how far the download is.
+
+        Returns:
+            The folder.
+
+        Raises:
+            MissingError: the store has no such version.
+            AlteredError: what the store holds is not what was published; the message names the file.
+            OutputError: something else is in the folder, or it cannot be written.
+            StoreError: the store is away or refuses.
+        """
+        return fetch_version(self._objects, self.version(kind, digest), Path(into), on_progress)
+
+    def lines(self, wanted: str, *, cache: FileCache | None = None) -> StoredLines:
+        """Open a lines dataset where it lies; its shards come when they are read.
+
+        Args:
+            wanted: digest or name.
+            cache: where shards are kept; by default QUILLFLOW_CACHE, or a folder of the user's.
+        """
+        return StoredLines(self._objects, self.find("lines", wanted), cache)
+
+    def names(self, kind: str) -> dict[str, str]:
+        """Return every name with the digest that it stands for now."""
+        return {name: entry.digest for name, entry in self._index().names(checked_kind(kind)).items()}
+
+    def history(self, kind: str, name: str) -> tuple[Publication, ...]:
+        """Return what a name has stood for, the first one first.
+
+        Raises:
+            MissingError: nothing goes by this name.
+        """
+        return self._entries(kind, name)
+
+    def diff(self, kind: str, a: str, b: str) -> Difference:
+        """Return what came, went and changed from version a to version b, each a digest or a name."""
+        return compare(self._objects, self.find(kind, a), self.find(kind, b))
+
+    def _publish_content(
+        self,
+        kind: str,
+        folder: Path,
+        content: Content,
+        lineage: Lineage,
+        on_progress: OnProgress | None,
+        *,
+        repair: bool,
+    ) -> Manifest:
+        key = _manifest_key(kind, content.digest)
+        stored = self._objects.read(key)
+        known = self._manifest(key, stored.data) if stored and not repair else None
+        if known is not None and not _adds_signature(known, content):
+            return known
+        self._send(folder, content.files, on_progress, repair=repair)
+        for _ in range(_TRIES):
+            manifest = Manifest(
+                kind=kind,
+                digest=content.digest,
+                created=known.created if known else self._stamp(),
+                lineage=known.lineage if known else lineage,
+                files=content.files,
+            )
+            if self._objects.write(key, manifest.to_bytes(), replacing=stored.tag if stored else None):
+                return manifest
+            stored = self._objects.read(key)
+            known = self._manifest(key, stored.data) if stored else None
+            if known is not None and not _adds_signature(known, content):
+                return known  # somebody else published the same meanwhile
+        raise StoreError(f"{self.uri}/{key}: others keep writing it; publish again")
+
+    def _send(
+        self, folder: Path, files: tuple[StoredFile, ...], on_progress: OnProgress | None, *, repair: bool
+    ) -> None:
+        distinct = {file.sha256: file for file in files}
+        missing = [
+            file for file in distinct.values() if repair or self._objects.size(blob_key(file.sha256)) != file.size
+        ]
+        total, done = sum(file.size for file in missing), 0
+
+        def on_bytes(number: int) -> None:
+            nonlocal done
+            done += number
+            if on_progress:
+                on_progress(done, total)
+
+        for file in missing:
+            self._objects.send(
+                blob_key(file.sha256), folder / file.path, size=file.size, sha256=file.sha256, on_bytes=on_bytes
+            )
+
+    def _publish_name(self, kind: str, name: str, digest: str, lineage: Lineage) -> Publication:
+        own = secrets.token_hex(16)
+        for number in range(_TRIES):
+            stored = self._objects.read(INDEX)
+            index = Index.from_bytes(stored.data, f"{self.uri}/{INDEX}") if stored else Index()
+            before = index.of(kind, name)
+            # The answer to a write may be lost, and the write not: then the entry is there when it is tried again.
+            for entry in before:
+                if entry.id == own:
+                    return entry
+            if before and (before[-1].digest, before[-1].lineage) == (digest, lineage):
+                return before[-1]
+            entry = Publication(
+                id=own, kind=kind, name=name, digest=digest, created=self._stamp(), lineage=lineage
+            )
+            if self._objects.write(
+                INDEX, index.with_entry(entry).to_bytes(), replacing=stored.tag if stored else None
+            ):
+                return entry
+            time.sleep(random.uniform(0, min(1.0, 0.02 * 2 ** min(number, 6))))  # noqa: S311 - only spreads the tries
+        raise StoreError(f"{self.uri}/{INDEX}: others keep writing it; publish again")
+
+    def _entries(self, kind: str, name: str) -> tuple[Publication, ...]:
+        index = self._index()
+        entries = index.of(checked_kind(kind), checked_name(name))
+        if not entries:
+            known = ", ".join(list(index.names(kind))[:10])
+            raise MissingError(
+                f"{self.uri}: no {kind} named {name!r}; "
+                + (f"there are {known}" if known else "there are none yet")
+            )
+        return entries
+
+    def _index(self) -> Index:
+        stored = self._objects.read(INDEX)
+        return Index.from_bytes(stored.data, f"{self.uri}/{INDEX}") if stored else Index()
+
+    def _manifest(self, key: str, data: bytes) -> Manifest:
+        manifest = Manifest.from_bytes(data, f"{self.uri}/{key}")
+        if _manifest_key(manifest.kind, manifest.digest) != key:
+            raise StoreError(f"{self.uri}/{key}: is the manifest of another version; restore it from a backup")
+        return manifest
+
+    def _version(self, manifest: Manifest) -> Version:
+        return Version(
+            kind=manifest.kind,
+            name="",
+            digest=manifest.digest,
+            uri=version_uri(self.uri, manifest.kind, manifest.digest),
+            created=manifest.created,
+            lineage=manifest.lineage,
+            files=manifest.files,
+        )
+
+    def _stamp(self) -> str:
+        return self._now().astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _manifest_key(kind: str, digest: str) -> str:
+    return f"{kind}/{digest}/version.json"
+
+
+def _filled(given: Lineage, found: Lineage) -> Lineage:
+    """Return what was given, and what the folder says where nothing was."""
+    told = {name: value for name, value in asdict(given).items() if value}
+    return Lineage(**{**asdict(found), **told})
+
+
+def _adds_signature(known: Manifest, content: Content) -> bool:
+    """Whether a bundle has come with a signature that the store does not have: its digest does not cover it."""
+    own = [file for file in content.files if file.path == SIGNATURE]
+    return bool(own) and own[0] not in known.files

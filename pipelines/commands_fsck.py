@@ -1,0 +1,53 @@
+"""python -m pipelines fsck: is anything lost, doubled or half-written below a folder?"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from htr.places import find_places
+from htr.signing import find_verify_key
+from pipelines.fsck import check
+
+FORMAT_VERSION = 1
+
+
+def add_parser(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", *, show: Callable[[str], None]
+) -> None:
+    """Register the verb; exit status 0 nothing wrong, 1 something is, 2 it could not be looked for."""
+    verb = verbs.add_parser(
+        "fsck", help="look for what is lost, doubled, damaged or half-written; changes nothing"
+    )
+    verb.add_argument("--root", type=Path, required=True, help="folder that the loop, or the services, write to")
+    verb.add_argument(
+        "--key", type=Path, help="public key that champions must be signed with (QUILLFLOW_VERIFY_KEY)"
+    )
+    verb.add_argument(
+        "--no-registry", action="store_true", help="do not ask MLflow databases, which takes seconds"
+    )
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.set_defaults(handler=lambda args: fsck(args, show=show))
+
+
+def fsck(args: argparse.Namespace, *, show: Callable[[str], None]) -> int:
+    """Look, tell, and return the exit status."""
+    places = find_places(args.root)
+    key = args.key or find_verify_key()
+    found = list(check(places, args.root, public_key=key, registry=not args.no_registry))
+    faults = [one for one in found if one.is_fault]
+    if args.json:
+        values = {
+            "format_version": FORMAT_VERSION,
+            "looked_at": places.counts(),
+            "faults": len(faults),
+            "findings": [{"place": str(one.place), "kind": one.kind, "said": one.said} for one in found],
+        }
+        show(json.dumps(values, indent=2, ensure_ascii=False))
+    else:
+        for one in found:
+            show(f"{'note' if not one.is_fault else one.kind}: {one.place}: {one.said}")
+        seen = ", ".join(f"{count} {name}" for name, count in places.counts().items() if count)
+        notes = len(found) - len(faults)
+        show(f"looked at {seen or 'nothing of ours'}: {len(faults)} faults, {notes} notes")
+    return 1 if faults else 0
