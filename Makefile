@@ -13,6 +13,7 @@ SERVER ?= http://127.0.0.1:8080
 QUEUE ?=
 MINUTES ?= 18
 SIZES ?= 10000 100000
+IMAGES ?=
 
 # uv reads its own variables, pip's are already set where a site has its own wheels: make both agree.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -28,7 +29,7 @@ export GIT_PYTHON_REFRESH := quiet
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lint format up web ui serve drift drift-demo trust bench bench-scale fuzz licences compile submit schedule doctor wheel lock clean
+.PHONY: help setup run check test lint format up web ui serve drift drift-demo trust bench bench-scale fuzz licences images test-images lock-images compile submit schedule doctor wheel lock clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -108,6 +109,16 @@ fuzz: setup ## Break files for a while, and see what breaks: make fuzz MINUTES=3
 
 wheel: setup ## Build the wheel: dist/
 	@$(BIN)/python -m build --installer uv --wheel --outdir dist
+
+images: setup ## Build the container images, tagged with the commit; lists of what is in them: build/sbom; IMAGES='serving web'
+	@$(BIN)/python -m images build $(IMAGES) $(ARGS)
+
+test-images: setup ## Build every image on a Debian of its own, and run the whole DAG in containers (root; 16 GB; minutes)
+	@sh tests/debian-packages.sh
+	@QUILLFLOW_TEST_ALL_IMAGES=1 $(BIN)/python -m pytest tests/images
+
+lock-images: setup ## Write the images' lists of packages anew, with hashes: images/locks
+	@$(BIN)/python -m images lock
 
 lock: setup ## Resolve every version anew: requirements.lock
 	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file requirements.lock

@@ -9,6 +9,8 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need prometheus prometheus                         # rules, dashboards, alerts (tests/integration/test_alerts.py)
 need prometheus-alertmanager prometheus-alertmanager    # webhooks, routing (the same)
 need chromium chromium                             # drives the web page (tests/integration/test_web.py)
+need dockerd docker.io                             # builds the images and runs them (tests/images)
+need debootstrap debootstrap                       # the base image that they are built on (the same)
 need ceph-mon ceph-mon                             # a real S3 server (tests/integration/test_versions_s3.py)
 need ceph-osd ceph-osd                             # the same
 need radosgw radosgw                               # the same
