@@ -111,14 +111,14 @@ wheel: setup ## Build the wheel: dist/
 	@$(BIN)/python -m build --installer uv --wheel --outdir dist
 
 images: setup ## Build the container images, tagged with the commit; lists of what is in them: build/sbom; IMAGES='serving web'
-	@$(BIN)/python -m images build $(IMAGES) $(ARGS)
+	@$(BIN)/python -m k8s.images build $(IMAGES) $(ARGS)
 
 test-images: setup ## Build every image on a Debian of its own, and run the whole DAG in containers (root; 16 GB; minutes)
 	@sh tests/debian-packages.sh
 	@QUILLFLOW_TEST_ALL_IMAGES=1 $(BIN)/python -m pytest tests/images
 
-lock-images: setup ## Write the images' lists of packages anew, with hashes: images/locks
-	@$(BIN)/python -m images lock
+lock-images: setup ## Write the images' lists of packages anew, with hashes: k8s/images/locks
+	@$(BIN)/python -m k8s.images lock
 
 lock: setup ## Resolve every version anew: requirements.lock
 	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file requirements.lock

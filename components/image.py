@@ -10,4 +10,4 @@ GPUS = int(os.environ.get("QUILLFLOW_GPUS", "1"))
 """GPUs that the compiled train step asks for; 0 for clusters without."""
 TRIALS_AT_ONCE = int(os.environ.get("QUILLFLOW_TRIALS_AT_ONCE", "4"))
 """Trials of a search that the compiled pipeline runs side by side."""
-PIPELINE_IMAGE = os.environ.get("QUILLFLOW_IMAGE", "quillflow/pipeline:dev")
+PIPELINE_IMAGE = os.environ.get("QUILLFLOW_IMAGE", "quillflow/components:dev")

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cluster.api import find_api
-from cluster.release import CANARY, HTTP_ROUTE, NAMESPACE, STABLE, Route, Servers
 from htr.errors import SettingsError
+from k8s.cluster.api import find_api
+from k8s.cluster.release import CANARY, HTTP_ROUTE, NAMESPACE, STABLE, Route, Servers
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.registry import MlflowRegistry
 from monitoring.rollout.guard import Guard, Parts

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from images.catalogue import images_named
-from images.engine import Engine, find_engine
+from k8s.images.catalogue import images_named
+from k8s.images.engine import Engine, find_engine
 from tests.servers import ROOT
 
 SUITE = "bookworm"
@@ -99,7 +99,7 @@ class Docker:
 
 def build(docker: Docker, name: str, *, environ: Mapping[str, str] | None = None) -> str:
     """Build an image by the project's own command; return its full name."""
-    command = [sys.executable, "-m", "images", "build", name, "--engine", docker.engine.program, "--tag", TAG]
+    command = [sys.executable, "-m", "k8s.images", "build", name, "--engine", docker.engine.program, "--tag", TAG]
     command += ["--base-image", BASE, "--network", "host", "--bills", str(docker.folder / "bills")]
     done = subprocess.run(
         command,

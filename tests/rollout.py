@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rollout_traffic import Server, Traits
-from cluster.api import Api
-from cluster.release import INFERENCE, ROUTE, Route, Servers
 from htr.errors import ServiceError
+from k8s.cluster.api import Api
+from k8s.cluster.release import INFERENCE, ROUTE, Route, Servers
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import Champion
 from monitoring.rollout.counts import Sample

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster.api import Api, Object
-from cluster.release import Route, Servers
 from htr import append_log
+from k8s.cluster.api import Api, Object
+from k8s.cluster.release import Route, Servers
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import Champion
 from monitoring.rollout.guard import Guard, Parts

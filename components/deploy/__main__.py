@@ -5,11 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cluster.api import find_api
-from cluster.release import HTTP_ROUTE
 from components.deploy.deploy import deploy_champion
 from components.deploy.target import Target
 from htr.errors import QuillflowError
+from k8s.cluster.api import find_api
+from k8s.cluster.release import HTTP_ROUTE
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from cluster.api import Api, NotThereError
-from cluster.release import HTTP_ROUTE, Route, Servers, Weights, digest_of
 from components.deploy.address import Resolved, resolve_champion
 from components.deploy.gitops import commit_patch, patch_file, write_patch
 from components.deploy.target import Target
 from htr.bundle import short
 from htr.errors import ServiceError
+from k8s.cluster.api import Api, NotThereError
+from k8s.cluster.release import HTTP_ROUTE, Route, Servers, Weights, digest_of
 
 
 def deploy_champion(

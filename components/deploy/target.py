@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cluster.release import CANARY, NAMESPACE, STABLE
 from htr.errors import SettingsError
+from k8s.cluster.release import CANARY, NAMESPACE, STABLE
 
 Kind = Literal["nowhere", "stable", "canary", "gitops"]
 

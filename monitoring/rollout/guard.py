@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cluster.release import Route, Servers, Weights, digest_of
 from htr.bundle import short
 from htr.errors import ServiceError, SettingsError
+from k8s.cluster.release import Route, Servers, Weights, digest_of
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import Champion
 from monitoring.rollout.counts import Counts, Sample, counted_between

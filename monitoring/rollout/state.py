@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from cluster.release import Weights, digest_of
 from htr.errors import DataError
+from k8s.cluster.release import Weights, digest_of
 from monitoring.rollout.counts import Counts, Sample
 from monitoring.rollout.guards import Pairs
 from monitoring.rollout.policy import Policy, policy_from

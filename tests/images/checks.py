@@ -12,8 +12,8 @@ import cyclonedx.schema
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 
-from images.catalogue import LOCKS, Image
-from images.locks import read_lock
+from k8s.images.catalogue import LOCKS, Image
+from k8s.images.locks import read_lock
 from pipelines.commit import git_commit
 from tests.docker import TAG, USER, Docker
 

@@ -12,8 +12,8 @@ import pytest
 
 from htr.bundle import Bundle
 from htr.pretrained import PRETRAINED, resolve
-from images.build import sizes_mb
-from images.catalogue import catalogue
+from k8s.images.build import sizes_mb
+from k8s.images.catalogue import catalogue
 from tests.datasets import sound_lines, write_lines
 from tests.docker import USER, Docker, build
 from tests.images.checks import check_bill, check_modules, check_settings

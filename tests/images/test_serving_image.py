@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from htr.recogniser import Recogniser
-from images.build import sizes_mb
-from images.catalogue import catalogue
-from images.engine import Engine
+from k8s.images.build import sizes_mb
+from k8s.images.catalogue import catalogue
+from k8s.images.engine import Engine
 from tests.conftest import line_png
 from tests.docker import Docker, build
 from tests.images.checks import check_bill, check_modules, check_nothing_told, check_settings

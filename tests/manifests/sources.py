@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.servers import ROOT
 
-CODE = ("htr", "components", "pipelines", "serving", "monitoring", "cluster")
+CODE = ("htr", "components", "pipelines", "serving", "monitoring", "k8s/cluster")
 LIBRARIES = {"AWS_": "minio/credentials", "MLFLOW_": "mlflow", "KF_": "kfp/client", "PET_": "torch/distributed"}
 """Whose variables begin how, and where that library reads them."""
 

@@ -32,7 +32,7 @@ def test_the_compiled_pipeline_holds_every_step_and_its_condition(tmp_path: Path
     assert "== true" in steps["condition-2"]["triggerPolicy"]["condition"]
     executors = spec["deploymentSpec"]["executors"]
     assert executors["exec-train"]["container"]["resources"]["accelerator"]["resourceCount"] == "1"
-    assert all(e["container"]["image"] == "quillflow/pipeline:dev" for e in executors.values())
+    assert all(e["container"]["image"] == "quillflow/components:dev" for e in executors.values())
     assert "pip install" not in json.dumps(executors)
 
 

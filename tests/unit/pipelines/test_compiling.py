@@ -26,7 +26,7 @@ LINES = "quillflow+s3://bucket/prefix/lines/" + "ab" * 32
     "name", ["training.yaml", "search.yaml", "training-on-site.yaml", "search-manifests.yaml"]
 )
 def test_the_compiled_pipelines_are_the_reviewed_ones(name: str) -> None:
-    if PIPELINE_IMAGE != "quillflow/pipeline:dev":
+    if PIPELINE_IMAGE != "quillflow/components:dev":
         pytest.skip("QUILLFLOW_IMAGE is set")
     reviewed = (FOLDER / name).read_text(encoding="utf-8").splitlines()
     now = texts()[name].splitlines()

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from cluster.api import Api, NotThereError, OwnedElsewhereError
-from cluster.release import digest_of
 from components.deploy.__main__ import main
 from components.deploy.deploy import deploy_champion
 from components.deploy.target import Target
 from htr.bundle import Bundle
 from htr.errors import ServiceError, SettingsError
 from htr.versions import open_store
+from k8s.cluster.api import Api, NotThereError, OwnedElsewhereError
+from k8s.cluster.release import digest_of
 from tests.kubernetes_api import KubernetesApi, kubernetes_api
 from tests.rollout import CANARY_PATH, NEW, OLD, ROUTE_PATH, STABLE_PATH, place_release
 from tests.servers import ModelRegistry, untaught_bundle

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.release import Weights
 from htr.errors import ServiceError, SettingsError
+from k8s.cluster.release import Weights
 from monitoring.rollout.guards import GUARDS
 from monitoring.rollout.journal import Journal
 from monitoring.rollout.policy import Policy

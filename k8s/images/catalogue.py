@@ -5,8 +5,8 @@ from pathlib import Path
 
 from htr.errors import SettingsError
 
-ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ROOT / "images" / "locks"
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = ROOT / "k8s" / "images" / "locks"
 PREFIX = "quillflow"
 """Begins every image's name, as the manifests know them."""
 TORCH = ("cpu", "cuda")

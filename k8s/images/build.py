@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from htr.errors import DataError, SettingsError
-from images.catalogue import PREFIX, ROOT, TORCH, Image
-from images.engine import Engine
+from k8s.images.catalogue import PREFIX, ROOT, TORCH, Image
+from k8s.images.engine import Engine
 
 SECRET_NAMES = re.compile(
     r"(UV|PIP)_\w*(INDEX|FIND_LINKS|HOST|TIMEOUT|RETRIES|NATIVE_TLS|TORCH_BACKEND)\w*|(HTTP|HTTPS|NO|ALL)_PROXY",
@@ -88,7 +88,7 @@ def build_images(
 
 def write_bill(name: str, engine: Engine, plan: Plan) -> Path:
     """List what an image holds, by asking the image itself; return the file."""
-    script = (ROOT / "images" / "sbom.py").read_text(encoding="utf-8")
+    script = (ROOT / "k8s" / "images" / "sbom.py").read_text(encoding="utf-8")
     short, _, tag = name.partition(":")
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     alone = ["--rm", "--interactive", "--network", "none", "--read-only", "--cap-drop", "ALL"]

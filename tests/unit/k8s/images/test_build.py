@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from htr.errors import SettingsError
-from images.__main__ import main
-from images.build import Plan, secret_lines
-from images.catalogue import ROOT, catalogue, images_named
-from images.engine import find_engine
+from k8s.images.__main__ import main
+from k8s.images.build import Plan, secret_lines
+from k8s.images.catalogue import ROOT, catalogue, images_named
+from k8s.images.engine import find_engine
 
 Program = Callable[..., Path]
 
@@ -120,7 +120,14 @@ def test_a_build_sees_no_file_that_an_image_has_no_use_for() -> None:
 
 
 def test_the_bill_of_this_environment_names_its_packages_once_each() -> None:
-    command = [sys.executable, str(ROOT / "images" / "sbom.py"), "tried", "1", "abc", "2026-11-21T12:00:00Z"]
+    command = [
+        sys.executable,
+        str(ROOT / "k8s" / "images" / "sbom.py"),
+        "tried",
+        "1",
+        "abc",
+        "2026-11-21T12:00:00Z",
+    ]
     bill = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     references = [one["bom-ref"] for one in bill["components"]]
     assert len(references) == len(set(references))
@@ -133,7 +140,7 @@ def test_an_image_holds_every_package_of_the_project_that_its_own_code_imports()
     for image in catalogue().values():
         (words,) = re.findall(r"install\.sh code (.+)", image.dockerfile.read_text())
         folders = {"htr", *words.split()}
-        for folder in folders - {"pipelines", "images"}:
+        for folder in folders - {"pipelines"}:
             imported = {name for file in (ROOT / folder).rglob("*.py") for name in _imported(file)} & ours
             assert imported <= folders, f"{image.name}: {folder} needs {imported - folders}"
 

@@ -3,7 +3,7 @@
 Runs inside an image, handed to its Python through stdin: it may import nothing but the standard library. It lists
 every Python distribution that importlib.metadata finds and every Debian package that dpkg has a record of.
 
-    python - NAME VERSION COMMIT TIME < images/sbom.py
+    python - NAME VERSION COMMIT TIME < k8s/images/sbom.py
 """
 
 import hashlib

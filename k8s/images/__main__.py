@@ -1,4 +1,4 @@
-"""The commands ``python -m images build | lock | bill``."""
+"""The commands ``python -m k8s.images build | lock | bill``."""
 
 import argparse
 import os
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from htr.errors import QuillflowError
-from images.build import BILLS, Plan, build_images, write_bill
-from images.catalogue import TORCH, catalogue, images_named
-from images.engine import find_engine
-from images.locks import write_locks
+from k8s.images.build import BILLS, Plan, build_images, write_bill
+from k8s.images.catalogue import TORCH, catalogue, images_named
+from k8s.images.engine import find_engine
+from k8s.images.locks import write_locks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +83,7 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m images", description="Container images of the project.")
+    parser = argparse.ArgumentParser(prog="python -m k8s.images", description="Container images of the project.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     engine = argparse.ArgumentParser(add_help=False)
     engine.add_argument(
@@ -108,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     b.add_argument("--network", default="", help="network of the build: host, none (default: the program's own)")
 
-    k = commands.add_parser("lock", help="write images/locks anew, from requirements.lock and the package index")
+    k = commands.add_parser(
+        "lock", help="write k8s/images/locks anew, by requirements.lock and the package index"
+    )
     k.set_defaults(run=lock)
 
     s = commands.add_parser("bill", parents=[engine], help="list what is in an image as CycloneDX JSON")

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from htr.errors import ServiceError, SettingsError
-from images.catalogue import LOCKS, ROOT, TORCH, Image, catalogue
+from k8s.images.catalogue import LOCKS, ROOT, TORCH, Image, catalogue
 
 PYTHON = "3.11"
 """Of the base image; lists of another one may hold other packages."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.api import Api, ChangedMeanwhileError, NotThereError, Object, OwnedElsewhereError, path_of
 from htr.errors import ServiceError
+from k8s.cluster.api import Api, ChangedMeanwhileError, NotThereError, Object, OwnedElsewhereError, path_of
 
 RELEASE, ROLLOUT = "quillflow-release", "quillflow-rollout"
 INFERENCE = "serving.kserve.io/v1beta1 inferenceservices"

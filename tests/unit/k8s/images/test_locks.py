@@ -7,8 +7,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from images.catalogue import LOCKS, ROOT, TORCH, catalogue
-from images.locks import read_lock
+from k8s.images.catalogue import LOCKS, ROOT, TORCH, catalogue
+from k8s.images.locks import read_lock
 
 LINUX = {
     "sys_platform": "linux",
