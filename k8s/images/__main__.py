@@ -108,9 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     b.add_argument("--network", default="", help="network of the build: host, none (default: the program's own)")
 
-    k = commands.add_parser(
-        "lock", help="write k8s/images/locks anew, by requirements.lock and the package index"
-    )
+    k = commands.add_parser("lock", help="write k8s/images/locks anew, by requirements.lock and the package index")
     k.set_defaults(run=lock)
 
     s = commands.add_parser("bill", parents=[engine], help="list what is in an image as CycloneDX JSON")
