@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from htr.errors import SettingsError
+from htr.versions import open_store
+from htr.versions.addresses import STORE_VARIABLE
 from monitoring.governor.audit import Audit
 from monitoring.governor.choosing import LogChooser
 from monitoring.governor.clock import GovernedClock
@@ -18,7 +20,7 @@ from monitoring.governor.governor import Governor
 from monitoring.governor.journal import Journal, read_journal
 from monitoring.governor.kfp_runs import KfpRuns
 from monitoring.governor.labelling import LabellingRequests
-from monitoring.governor.labels import DatasetLabels, LabelSource, StoreLabels
+from monitoring.governor.labels import DatasetLabels, LabelSource, PublishedLabels, StoreLabels
 from monitoring.governor.local_runs import LocalRuns
 from monitoring.governor.measures import PrometheusMeasures
 from monitoring.governor.metrics import GovernorMetrics
@@ -136,6 +138,8 @@ def _parts(args: argparse.Namespace) -> Parts:
         labels = StoreLabels(folder=args.corrections_store, out=out)
     elif args.corrections is not None:
         labels = DatasetLabels(folder=args.corrections)
+    if labels is not None and args.kfp_host is not None and os.environ.get(STORE_VARIABLE):
+        labels = PublishedLabels(lines=labels, store=open_store())  # steps do not see this disk
     registry = MlflowRegistry(tracking_uri=args.tracking_uri, name=args.model_name) if args.tracking_uri else None
     chooser = (
         LogChooser(log=args.log, verdict=args.verdict, corrections=args.corrections_store, state=args.state)
