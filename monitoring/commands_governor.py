@@ -128,7 +128,12 @@ def _parts(args: argparse.Namespace) -> Parts:
                 "--kfp-host needs --package, the YAML that `python -m pipelines compile` wrote, and "
                 "--tracking-uri: whether a run brought a champion is asked of the registry"
             )
-        runs = KfpRuns(host=args.kfp_host, package=args.package)
+        runs = KfpRuns(
+            host=args.kfp_host,
+            package=args.package,
+            namespace=args.kfp_namespace,
+            service_account=args.kfp_service_account,
+        )
         runs.check(
             {"asked_by": "", **dict(args.parameters)}
         )  # before a decision is written that cannot be carried out
@@ -203,6 +208,8 @@ def _add_serve(commands: Any) -> None:
     where = s.add_mutually_exclusive_group(required=True)
     where.add_argument("--local-root", type=Path, metavar="DIR", help="run the pipeline here, under this folder")
     where.add_argument("--kfp-host", metavar="URL", help="hand the pipeline to Kubeflow Pipelines")
+    s.add_argument("--kfp-namespace", default="", metavar="NAME", help="profile, where it serves several users")
+    s.add_argument("--kfp-service-account", default="", metavar="NAME", help="that the pipeline's steps run as")
     s.add_argument("--package", type=Path, metavar="YAML", help="the compiled pipeline, for --kfp-host")
     s.add_argument(
         "-p",
