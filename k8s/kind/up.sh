@@ -2,7 +2,7 @@
 # A cluster on this machine with all of Quillflow: cluster, operators, images, secrets, overlay local, a first model.
 #   sh k8s/kind/up.sh OPERATORS
 # OPERATORS: a folder with release manifests, applied by name: 1-cert-manager.yaml, 2-gateway-api.yaml, 3-kserve.yaml
-# (Standard mode), 4-kfp.yaml, and what else the components want. Wants docker, kind, kubectl, openssl, 16 GB.
+# (Standard mode), 4-kfp.yaml (several users, with the profile quillflow: k8s/README.md), and what else the components want. Wants docker, kind, kubectl, openssl, 16 GB.
 # Nobody has run it where it was written: there was no network to fetch nodes and operators by.
 set -eu
 cd "$(dirname "$0")/../.."
