@@ -1,8 +1,8 @@
 """How often one client may ask: a bucket of tokens each, and one for all whom there is no room to know.
 
-A bucket holds a minute's worth and fills steadily. `MOST_CLIENTS` are known at most; a bucket that is full again is
-as good as none and makes room for a new client, and while none is, new ones share one bucket. So nobody gets more by
-coming from many addresses, and who was known before is not held back by those who do.
+A bucket holds a minute's worth and fills steadily. `MOST_CLIENTS` are known at most: a bucket that is full again
+makes room for a new client, and while none is, new ones share one bucket. So nobody gets more by coming from many
+addresses, and who was known before is not held back by those who do.
 """
 
 import ipaddress
