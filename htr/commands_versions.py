@@ -1,4 +1,4 @@
-"""The commands around the store of versions: ``publish``, ``fetch``, ``versions`` and ``diff``."""
+"""The commands of the store of versions: ``publish``, ``fetch``, ``versions``, ``diff`` and ``erase-version``."""
 
 import argparse
 import json
@@ -8,7 +8,17 @@ from pathlib import Path
 
 from htr.commands_shown import Progress, Say
 from htr.errors import SettingsError
-from htr.versions import KINDS, Difference, Lineage, Version, VersionStore, find_version, is_address, open_store
+from htr.versions import (
+    KINDS,
+    Difference,
+    Lineage,
+    Version,
+    VersionStore,
+    find_version,
+    is_address,
+    is_digest,
+    open_store,
+)
 
 _SHOWN = 20
 """Ids that ``diff`` names of each sort."""
@@ -72,6 +82,17 @@ def add_parsers(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]
     diff.add_argument("--json", action="store_true", help="everything, as one JSON object")
     diff.set_defaults(handler=run_diff)
 
+    erase = subparsers.add_parser(
+        "erase-version",
+        help="erase a version from the store for good; a tombstone says that it was there",
+        description="Erase a version: its manifest, and files that no other version uses. It is not published "
+        "again. Killed and run again, it goes on. Publish nothing meanwhile.",
+    )
+    erase.add_argument("kind", choices=KINDS)
+    erase.add_argument("version", metavar="VERSION", help="digest, or a name: what it stands for now")
+    _add_store(erase)
+    erase.set_defaults(handler=run_erase)
+
 
 def run_publish(args: argparse.Namespace, say: Say) -> int:
     """Handle ``publish``."""
@@ -99,10 +120,14 @@ def run_fetch(args: argparse.Namespace, say: Say) -> int:
 def run_versions(args: argparse.Namespace, say: Say) -> int:
     """Handle ``versions``."""
     store = open_store(args.store)
+    erased = store.erased(args.kind)
     if not args.name:
         names = store.names(args.kind)
         for name, digest in names.items():
-            say(json.dumps({"name": name, "digest": digest}) if args.json else f"{digest}  {name}")
+            gone = erased.get(digest, "")
+            told = f"  erased {gone}" if gone else ""
+            values = {"name": name, "digest": digest, **({"erased": gone} if gone else {})}
+            say(json.dumps(values) if args.json else f"{digest}  {name}{told}")
         if not names and not args.json:
             say(f"{store.uri}: no {args.kind} yet")
         return 0
@@ -111,7 +136,24 @@ def run_versions(args: argparse.Namespace, say: Say) -> int:
             say(json.dumps(asdict(entry), ensure_ascii=False))
             continue
         told = ", ".join(f"{key} {value}" for key, value in asdict(entry.lineage).items() if value)
-        say(f"{entry.created}  {entry.digest}" + (f"  {told}" if told else ""))
+        gone = f"  erased {erased[entry.digest]}" if entry.digest in erased else ""
+        say(f"{entry.created}  {entry.digest}" + (f"  {told}" if told else "") + gone)
+    return 0
+
+
+def run_erase(args: argparse.Namespace, say: Say) -> int:
+    """Handle ``erase-version``."""
+    store = open_store(args.store)
+    wanted = args.version
+    done = store.erase(args.kind, wanted if is_digest(wanted) else store.history(args.kind, wanted)[-1].digest)
+    shared = f"; {done.shared} stay, which other versions use" if done.shared else ""
+    say(f"{done.kind} {done.digest}: erased, {done.removed} files{shared}")
+    for name in done.names:
+        say(f"{done.kind} {name}: stands for it still; publish one without what had to go under this name")
+    for digest in done.learnt:
+        say(f"bundle {digest}: learnt from it; train again, then erase it as well")
+    if done.kept_by_bucket:
+        say("the bucket keeps old versions of objects: remove those of what was erased as well")
     return 0
 
 

@@ -25,8 +25,10 @@ from htr.image_log import FOLDER as IMAGES
 from htr.labelling import FOLDER as REQUESTS
 from htr.labelling import DamagedRequestError, read_request, request_numbers, write_request
 from htr.lines import CORRECTIONS, Line, LinesDataset, LinesWriter
-from htr.places import find_places
-from htr.tombstones import hashed
+from htr.places import Places, find_places
+from htr.published import Holding, find_holding
+from htr.tombstones import Tombstones, hashed
+from htr.versions import VersionStore
 
 ERASING = "erasing"
 BEGUN = ".erasure.json"
@@ -69,12 +71,19 @@ class Found:
     caches: int = 0
     """Files of decoded lines, which training makes again."""
     datasets: list[str] = field(default_factory=list)
+    versions: list[Holding] = field(default_factory=list)
+    """Published versions that held lines, and were erased as a whole."""
+    learnt: list[str] = field(default_factory=list)
+    """Digests of published bundles that learnt from those."""
+    kept_by_bucket: bool = False
+    """Whether the bucket keeps what is removed from it."""
     mentions: list[str] = field(default_factory=list)
     """Files that name a line and are not ours to change: reports, logs."""
 
     def total(self) -> int:
         """Return how much it is, files that only mention it aside."""
-        return self.corrections + self.images + self.rows + self.lines + self.requests + self.caches
+        versions = len(self.versions)
+        return self.corrections + self.images + self.rows + self.lines + self.requests + self.caches + versions
 
 
 @dataclass(kw_only=True)
@@ -107,18 +116,28 @@ class _Marks:
             self.writer = self.writer or values["writer"]
 
     def is_line(self, line: Line) -> bool:
-        named = line.id.removeprefix(f"{CORRECTIONS}/")
+        return self.is_meant(line.id, line.writer or "", "sha256:" + hashlib.sha256(line.image).hexdigest())
+
+    def is_meant(self, line_id: str, writer: str, image_digest: str) -> bool:
+        named = line_id.removeprefix(f"{CORRECTIONS}/")
         return (
-            (self.writer != "" and line.writer == self.writer)
+            (self.writer != "" and writer == self.writer)
             or f"sha256:{named}" in self.digests
-            or "sha256:" + hashlib.sha256(line.image).hexdigest() in self.digests
+            or image_digest in self.digests
         )
 
     def is_row(self, request_id: str, position: int) -> bool:
         return request_id in self.requests or (request_id, position) in self.places
 
 
-def erase(roots: Iterable[Path], wanted: Wanted, *, time: datetime, dry_run: bool = False) -> Found:
+def erase(
+    roots: Iterable[Path],
+    wanted: Wanted,
+    *,
+    time: datetime,
+    dry_run: bool = False,
+    store: VersionStore | None = None,
+) -> Found:
     """Erase somebody's lines from everything below some folders.
 
     Args:
@@ -126,9 +145,12 @@ def erase(roots: Iterable[Path], wanted: Wanted, *, time: datetime, dry_run: boo
         wanted: whose.
         time: of the erasure, in UTC: noted in tombstones and datasets.
         dry_run: only find out what there is.
+        store: of published versions; those that hold such lines, or lines that were erased here earlier, go as a
+            whole. None looks at none.
 
     Raises:
         SettingsError: a folder is not there.
+        StoreError: the store is away or refuses; run it again.
         DataError: something there is damaged; nothing was erased of what comes after it.
         OutputError: something cannot be written; run it again.
     """
@@ -145,11 +167,13 @@ def erase(roots: Iterable[Path], wanted: Wanted, *, time: datetime, dry_run: boo
         marks.add(begun)
         if not dry_run:
             write_durably(begun, marks.to_json())
-        for store in stores:
-            ids = [one.correction.id for one in store.read()[0] if one.correction.image_digest in marks.digests]
+        if store is not None:  # first: what leads to the lines is here still, if this is killed
+            _erase_versions(store, marks, places, found, dry_run=dry_run)
+        for kept in stores:
+            ids = [one.correction.id for one in kept.read()[0] if one.correction.image_digest in marks.digests]
             found.corrections += len(ids)
             if ids and not dry_run:
-                store.erase(ids, time)
+                kept.erase(ids, time)
         for folder in logs:
             found.images += _erase_rows(folder / IMAGES, _image_mask(marks), dry_run=dry_run)
             found.rows += _erase_rows(folder, _row_mask(marks), dry_run=dry_run)
@@ -165,6 +189,36 @@ def erase(roots: Iterable[Path], wanted: Wanted, *, time: datetime, dry_run: boo
     except OSError as error:
         raise OutputError(f"{error.filename}: cannot be written ({error.strerror}); run it again") from error
     return found
+
+
+def _erase_versions(
+    store: VersionStore, marks: _Marks, places: list[Places], found: Found, *, dry_run: bool
+) -> None:
+    """Erase every published version that holds lines that are to go, or that are gone here already."""
+    stones = [Tombstones(folder) for one in places for folder in one.corrections]
+    for one in stones:
+        one.catch_up()
+    gone: set[str] = set()
+    for folder in (folder for one in places for folder in one.lines):
+        for told in LinesDataset.open(folder).info.lineage.get("erased", []):
+            gone.update(told["tombstones"])
+
+    def is_meant(line_id: str, writer: str, image_digest: str) -> bool:
+        return (
+            marks.is_meant(line_id, writer, image_digest)
+            # Ids of corrections are made of their images; other ids may be somebody else's line elsewhere.
+            or (line_id.startswith(f"{CORRECTIONS}/") and hashed(line_id) in gone)
+            or any(one.covers("", image_digest) for one in stones)
+        )
+
+    found.versions = find_holding(store, is_meant)
+    if not dry_run:
+        for kind, digest in store.half_erased():  # by somebody who was killed
+            store.erase(kind, digest)
+    for holding in [] if dry_run else found.versions:
+        done = store.erase("lines", holding.digest)
+        found.learnt = sorted({*found.learnt, *done.learnt})
+        found.kept_by_bucket = done.kept_by_bucket
 
 
 def _marks(wanted: Wanted, stores: list[CorrectionStore], logs: list[Path]) -> _Marks:

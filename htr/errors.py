@@ -7,6 +7,7 @@
     |   |-- DivergedError     a training came to numbers that are none
     |   |-- ImageError        one image cannot be read as a line or a page
     |   `-- MissingError      nothing goes by the id that was given
+    |       `-- ErasedError     it was there, and was erased on purpose
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
     |   `-- SignatureError    nobody who is trusted vouches for it as it lies there
     |-- SettingsError         an option or a combination of options makes no sense
@@ -28,6 +29,7 @@ __all__ = [
     "ConflictError",
     "DataError",
     "DivergedError",
+    "ErasedError",
     "ImageError",
     "MissingError",
     "OutputError",
@@ -76,6 +78,10 @@ class ImageError(DataError):
 
 class MissingError(DataError):
     """Nothing goes by the id that was given."""
+
+
+class ErasedError(MissingError):
+    """It was there, and was erased on purpose: it does not come back."""
 
 
 class BundleError(QuillflowError):

@@ -30,10 +30,11 @@ UNFINISHED = ("*.partial", ".fetch-*", ".probe-*", ".*.parquet", ".*.model.sig")
 class Finding:
     """Something that should not be."""
 
-    place: Path
+    place: Path | str
+    """A file or folder, or an address in a store."""
     kind: str
-    """``damaged``, ``doubled``, ``lost``, ``dangling``, ``uncaused``; or ``unfinished``, a note and no fault: no
-    reader sees it, and the next writer clears it away."""
+    """``damaged``, ``doubled``, ``lost``, ``dangling``, ``uncaused``, ``abandoned``; or ``unfinished``, a note and
+    no fault: no reader sees it, and the next writer clears it away."""
     said: str
 
     @property

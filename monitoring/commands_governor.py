@@ -6,10 +6,15 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from htr.access_log import FILE as ACCESS_LOG
+from htr.access_log import AccessLog
 from htr.errors import SettingsError
+from htr.rates import Rates
+from htr.tokens import Token, read_token
 from htr.versions import open_store
 from htr.versions.addresses import STORE_VARIABLE
 from monitoring.governor.audit import Audit
@@ -26,14 +31,13 @@ from monitoring.governor.measures import PrometheusMeasures
 from monitoring.governor.metrics import GovernorMetrics
 from monitoring.governor.parts import Parts
 from monitoring.governor.policy import read_policy
-from monitoring.governor.receiver import Service, Tls, make_server
+from monitoring.governor.receiver import WRITES_A_MINUTE, Service, Tls, make_server
 from monitoring.governor.registry import MlflowRegistry
 from monitoring.governor.replay import Replayed, described, explain, redecide
 from monitoring.governor.runs import Runs
 from monitoring.governor.serve import Turns, serve
 
 TOKEN_VARIABLE = "QUILLFLOW_GOVERNOR_TOKEN"  # noqa: S105 - the variable's name
-MIN_TOKEN = 16
 
 
 def add_commands(commands: Any) -> None:
@@ -47,7 +51,7 @@ def serve_governor(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what comes of them we say ourselves
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    policy, token, tls = read_policy(args.policy), _token(args.token_file), _tls(args)
+    policy, token, tls = read_policy(args.policy), _token(args), _tls(args)
     _check_exposure(args.host, token, tls, no_token=args.no_token)
     parts = _parts(args)
     journal = Journal(args.state)
@@ -68,6 +72,8 @@ def serve_governor(args: argparse.Namespace) -> int:
             metrics=GovernorMetrics(governor=governor, verdict=args.verdict, audit=audit).text,
             token=token,
             wake=turns.wake,
+            rates=Rates(args.write_rate),
+            log=AccessLog(args.state / ACCESS_LOG, service="governor", clock=lambda: datetime.now(UTC)),
         )
         server = make_server(service, args.host, args.port, tls)
         scheme = "https" if tls is not None else "http"
@@ -163,20 +169,8 @@ def _parts(args: argparse.Namespace) -> Parts:
     )
 
 
-def _token(file: Path | None) -> str | None:
-    if file is None and TOKEN_VARIABLE not in os.environ:
-        return None
-    where = f"--token-file {file}" if file is not None else TOKEN_VARIABLE
-    try:
-        token = (file.read_text(encoding="utf-8") if file is not None else os.environ[TOKEN_VARIABLE]).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{where}: cannot be read; give a text file that holds the token") from error
-    if len(token) < MIN_TOKEN or not token.isascii() or len(token.split()) != 1:
-        raise SettingsError(
-            f"{where}: expected one word of at least {MIN_TOKEN} ASCII characters; "
-            "make one with: openssl rand -hex 32"
-        )
-    return token
+def _token(args: argparse.Namespace) -> Token | None:
+    return read_token(args.token_file, os.environ, flag="--token-file", variable=TOKEN_VARIABLE)
 
 
 def _tls(args: argparse.Namespace) -> Tls | None:
@@ -187,7 +181,7 @@ def _tls(args: argparse.Namespace) -> Tls | None:
     return Tls(certificate=args.tls_cert, key=args.tls_key, clients=args.tls_clients)
 
 
-def _check_exposure(host: str, token: str | None, tls: Tls | None, *, no_token: bool) -> None:
+def _check_exposure(host: str, token: Token | None, tls: Tls | None, *, no_token: bool) -> None:
     try:
         inner = ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -237,6 +231,14 @@ def _add_serve(commands: Any) -> None:
     s.add_argument("--port", type=int, default=8090, help="0: any free one (default %(default)s)")
     s.add_argument("--token-file", type=Path, metavar="FILE", help=f"clients must send it (or {TOKEN_VARIABLE})")
     s.add_argument("--no-token", action="store_true", help="serve a network without one: something else guards it")
+    s.add_argument(
+        "--write-rate",
+        type=int,
+        default=WRITES_A_MINUTE,
+        choices=range(100_000),
+        metavar="N",
+        help="requests that one client may post a minute, 0: as many as it likes (default %(default)s)",
+    )
     s.add_argument("--tls-cert", type=Path, metavar="PEM")
     s.add_argument("--tls-key", type=Path, metavar="PEM")
     s.add_argument(

@@ -21,6 +21,7 @@ from htr.soundness import (
     check_log,
     check_unfinished,
 )
+from htr.versions import VersionStore
 from monitoring.decisions import DecisionLog
 from monitoring.governor.events import Record
 from monitoring.governor.journal import FILE as JOURNAL
@@ -65,6 +66,16 @@ def check(
         for database in places.registries:
             yield from check_registry(f"sqlite:///{database.resolve()}", public_key)
     yield from check_unfinished(root)
+
+
+def check_store(store: VersionStore, *, deep: bool = False) -> Iterator[Finding]:
+    """Yield what is wrong with a store of versions.
+
+    Raises:
+        StoreError: it is away or refuses.
+    """
+    for one in store.check(deep=deep):
+        yield Finding(place=f"{store.uri}/{one.key}", kind=one.kind, said=one.said)
 
 
 def made_from_corrections(datasets: Iterable[Path]) -> list[Path]:

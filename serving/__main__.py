@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from htr.access_log import FILE as ACCESS_LOG
+from htr.access_log import AccessLog
 from htr.correction_store import CorrectionStore
 from htr.errors import SettingsError
 from htr.signing import find_verify_key
@@ -39,10 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitStack) -> None:
     token = check_options(options)
     log = open_log(options, closing)
-    corrections = None
+    corrections, access_log = None, None
     if options.corrections is not None:
         corrections = CorrectionStore(options.corrections)
         corrections.prepare()
+        file = options.access_log or options.corrections / ACCESS_LOG
+        access_log = AccessLog(file, service="serving", clock=lambda: datetime.now(UTC))
     pages = pages_name(options)
     load: Load = load_warm
     if options.threads > 1 and not options.one_process:
@@ -95,6 +99,7 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
         token=token,
         prepare=prepare,
         metrics=metrics,
+        access_log=access_log,
         describe=lambda app: describe(
             app, lines=options.model_name, pages=pages, limits=limits, with_token=token is not None
         ),
@@ -141,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
     add_log_options(parser)
     parser.add_argument(
         "--corrections", type=Path, metavar="DIR", help="take corrections, and keep them there (default: refused)"
+    )
+    parser.add_argument(
+        "--access-log",
+        type=Path,
+        metavar="FILE",
+        help=f"who sent corrections when is noted there (default: {ACCESS_LOG} in --corrections)",
     )
     add_server_options(parser)
     parser.add_argument(

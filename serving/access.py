@@ -1,43 +1,31 @@
-"""Who may ask: one token for everybody who has it, and no page of another site.
+"""Who may ask: everybody who has a token, and no page of another site.
 
 Without a token the server listens to its own machine only, unless it is told that something else guards it.
 """
 
-import hmac
 import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from htr.errors import SettingsError
+from htr.tokens import Token, read_token
+
+__all__ = [
+    "TOKEN_VARIABLE",
+    "Token",
+    "check_exposure",
+    "find_token",
+    "is_foreign",
+    "is_loopback",
+    "is_misnamed",
+    "is_open",
+]
 
 TOKEN_VARIABLE = "QUILLFLOW_TOKEN"  # noqa: S105 - the variable's name
-MIN_LENGTH = 16
 _OPEN_PATHS = re.compile(r"/|/v2/health/(live|ready)|/v2/models/[^/]+/ready")
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A secret that clients send as ``Authorization: Bearer ...``; never shown."""
-
-    _secret: bytes
-
-    def admits(self, authorization: str | None) -> bool:
-        """Return whether a header's value carries it, in a time that does not tell how much of it is right."""
-        scheme, _, sent = (authorization or "").partition(" ")
-        right = hmac.compare_digest(sent.strip().encode("utf-8", "replace"), self._secret)
-        return right and scheme.lower() == "bearer"
-
-    @property
-    def authorization(self) -> str:
-        """The header's value that sends it."""
-        return f"Bearer {self._secret.decode()}"
-
-    def __repr__(self) -> str:
-        return "Token(...)"
 
 
 def find_token(
@@ -47,31 +35,8 @@ def find_token(
     flag: str = "--token-file",
     variable: str = TOKEN_VARIABLE,
 ) -> Token | None:
-    """Return a token from a file or else from the environment; None where there is none.
-
-    Args:
-        file: holds it, or None.
-        environment: may hold it.
-        flag: what named the file.
-        variable: what it is called in the environment.
-
-    Raises:
-        SettingsError: the file cannot be read, or the token is too short or holds spaces.
-    """
-    if file is None and variable not in environment:
-        return None
-    where = f"{flag} {file}" if file is not None else variable
-    try:
-        text = file.read_text(encoding="utf-8") if file is not None else environment[variable]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{where}: cannot be read; give a text file that holds the token") from error
-    secret = text.strip()
-    if len(secret) < MIN_LENGTH or not secret.isascii() or len(secret.split()) != 1:
-        raise SettingsError(
-            f"{where}: expected one word of at least {MIN_LENGTH} ASCII characters, got {len(secret)} characters; "
-            "make one with: openssl rand -hex 32"
-        )
-    return Token(secret.encode())
+    """Return the tokens of a file or else of the environment; see `htr.tokens.read_token`."""
+    return read_token(file, environment, flag=flag, variable=variable)
 
 
 def check_exposure(host: str, token: Token | None, *, no_token: bool) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from htr.erasure import Found, Wanted, erase
 from htr.errors import QuillflowError
+from htr.versions import open_store
 
 FORMAT_VERSION = 1
 
@@ -23,7 +24,8 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     try:
         wanted = Wanted(request=args.request or "", writer=args.writer or "")
-        found = erase(args.root, wanted, time=datetime.now(UTC), dry_run=args.dry_run)
+        store = open_store(args.store) if args.store else None
+        found = erase(args.root, wanted, time=datetime.now(UTC), dry_run=args.dry_run, store=store)
     except QuillflowError as error:
         _say(f"error: {error}", error=True)
         return 2
@@ -47,6 +49,16 @@ def _told(found: Found, *, dry_run: bool) -> list[str]:
     }
     told = [f"{done}: {count} {what}" for what, count in counts.items() if count]
     told += [f"dataset {one}: train again where a model learnt from it" for one in found.datasets]
+    for one in found.versions:
+        named = f", which {', '.join(one.names)} stands for" if one.names else ""
+        told.append(f"{done}: lines version {one.digest}{named}, with {one.lines} of the lines")
+    if found.versions:
+        told.append("publish the dataset anew without them under the same name, and train again")
+    told += [f"bundle version {one}: learnt from one of these; train again, then erase it" for one in found.learnt]
+    if found.kept_by_bucket:
+        told.append(
+            "the bucket keeps old versions of objects: what was removed is there until they are removed, too"
+        )
     told += [f"left, since it is a report or a log that names a line: {one}" for one in found.mentions]
     return told or ["nothing of that name is there; rows may wait in a running server for some seconds"]
 
@@ -61,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", type=Path, action="append", required=True, metavar="DIR",
         help="folder to erase below: logs, corrections, datasets, the governor's state; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--store", metavar="ADDRESS",
+        help="store of published versions: those that hold such lines are erased as a whole",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="tell what there is, and erase nothing")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -23,8 +23,9 @@ from serving.admission import Admission
 from serving.error_answers import answer_error, error_answer, refused
 from serving.limits import Limits
 from serving.metrics import Metrics
-from serving.refusals import BusyError, RefusedError, RequestError, TokenError, UnknownModelError
+from serving.refusals import BusyError, RefusedError, RequestError, TokenError, TooOftenError, UnknownModelError
 from serving.stamp import Stamp, choose_request_id
+from serving.writes import Write, Writes
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Guard:
         token: what clients must send, or None.
         metrics: where refused readings are counted, or None.
         loopback_only: refuse requests by another name than this machine's own.
+        writes: bounds and notes requests that write, or None.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Guard:
         token: Token | None = None,
         metrics: Metrics | None = None,
         loopback_only: bool = False,
+        writes: Writes | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
@@ -65,6 +68,7 @@ class Guard:
         self._token = token
         self._metrics = metrics
         self._loopback_only = loopback_only
+        self._writes = writes
         self._num_buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +84,8 @@ class Guard:
         stamp = self._stamp(request_id)
         body = _Body(receive, self)
         answered = False
+        client = self._token.client(headers.get("authorization")) if self._token else ""
+        write = self._writes.begin(scope, client=client, request_id=request_id) if self._writes else None
 
         async def noted(message: Message) -> None:
             nonlocal answered
@@ -90,10 +96,12 @@ class Guard:
                 signed["x-content-type-options"] = "nosniff"
                 if self._metrics and message["status"] >= 400 and READING_PATH.fullmatch(scope["path"]):
                     self._metrics.refused(message["status"])
+                if write:
+                    await write.note(message["status"])
             await send(message)
 
         try:
-            if refusal := self._refusal(scope["path"], headers, stamp):
+            if refusal := self._refusal(scope["path"], headers, stamp, client, write):
                 await refusal(scope, receive, noted)
             else:
                 await self._app(scope, body.receive, noted)
@@ -107,9 +115,16 @@ class Guard:
         finally:
             self._num_buffered -= body.size
 
-    def _refusal(self, path: str, headers: Headers, stamp: Stamp) -> JSONResponse | None:
+    def _refusal(
+        self, path: str, headers: Headers, stamp: Stamp, client: str | None, write: Write | None
+    ) -> JSONResponse | None:
         """Return what is to be said to a request that is refused before its body is received."""
-        if self._token and not is_open(path) and not self._token.admits(headers.get("authorization")):
+        if write:
+            try:
+                write.check()
+            except TooOftenError as error:
+                return refused(error, stamp)
+        if self._token and not is_open(path) and client is None:
             return refused(TokenError(), stamp)
         if is_foreign(headers):
             return error_answer(403, "forbidden", "pages of other sites may not ask this server", stamp)
@@ -186,6 +201,7 @@ def install(
     token: Token | None = None,
     metrics: Metrics | None = None,
     loopback_only: bool = False,
+    writes: Writes | None = None,
 ) -> None:
     """Put the guard before KServe's application, and give every error the shape of `error_answers`."""
 
@@ -203,4 +219,5 @@ def install(
         token=token,
         metrics=metrics,
         loopback_only=loopback_only,
+        writes=writes,
     )

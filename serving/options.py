@@ -43,6 +43,13 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="serve a network without one: something else guards it",
     )
     parser.add_argument(
+        "--write-rate",
+        type=rate,
+        default=600,
+        metavar="N",
+        help="corrections that one client may send a minute, 0: as many as it likes (default: %(default)s)",
+    )
+    parser.add_argument(
         "--host",
         default="127.0.0.1",
         help="address to bind, 0.0.0.0 for every network (default: %(default)s)",
@@ -61,6 +68,14 @@ def seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
+    return value
+
+
+def rate(text: str) -> int:
+    """Return a flag's whole number, at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected at least 0, got {text}")
     return value
 
 

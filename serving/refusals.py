@@ -8,6 +8,7 @@
     UnknownModelError (404)       no model of that name
     RefusedError                  nothing is wrong with the payload
     |-- BusyError (429)             as many requests wait as may; come back after a while
+    |-- TooOftenError (429)         this client writes more often than it may
     |-- TooSlowError (503)          it took longer than it may
     |-- PredictorAwayError (503)    pages: the server that reads the lines does not answer
     |-- TokenError (401)            no token, or another one
@@ -116,6 +117,17 @@ class BusyError(RefusedError):
     status_code = StatusCode.RESOURCE_EXHAUSTED
     status = 429
     code = "busy"
+
+
+class TooOftenError(RefusedError):
+    """A client uses a write route more often than it may."""
+
+    status_code = StatusCode.RESOURCE_EXHAUSTED
+    status = 429
+    code = "too_often"
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many writes from this client; come back in {wait_s} s", retry_after_s=wait_s)
 
 
 class TooSlowError(RefusedError):

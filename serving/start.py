@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from htr.errors import QuillflowError, SettingsError
+from htr.rates import Rates
 from serving.access import Token, check_exposure, find_token, is_loopback
 from serving.addresses import Addresses, check_port
 from serving.limits import Limits
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from kserve import Model
 
+    from htr.access_log import AccessLog
     from serving.admission import Admission
     from serving.metrics import Metrics
 
@@ -93,6 +95,7 @@ def serve_models(
     describe: "Callable[[FastAPI], dict[str, Any]]",
     prepare: "Callable[[FastAPI], None]" = lambda _: None,
     metrics: "Metrics | None" = None,
+    access_log: "AccessLog | None" = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -106,6 +109,7 @@ def serve_models(
         describe: makes the application's OpenAPI document.
         prepare: adds routes to it.
         metrics: where refused readings are counted, or None.
+        access_log: where it is noted who writes, or None.
 
     Raises:
         ServiceError: a port cannot be bound.
@@ -117,6 +121,7 @@ def serve_models(
     from serving.error_answers import ClientFaults
     from serving.guard import install
     from serving.server import LineServer
+    from serving.writes import Writes
 
     kserve_parser.set_defaults(enable_latency_logging=False)
     flags, unknown = kserve_parser.parse_known_args(kserve_flags)
@@ -134,6 +139,7 @@ def serve_models(
         token=token,
         metrics=metrics,
         loopback_only=token is None and not options.no_token and is_loopback(options.host),
+        writes=Writes(rates=Rates(options.write_rate), log=access_log),
     )
     prepare(app)
     app.openapi = cache(lambda: describe(app))

@@ -12,11 +12,15 @@ from htr.versions.addresses import (
     KINDS,
     Address,
     is_address,
+    is_digest,
     parse_version_uri,
     store_uri,
     version_uri,
 )
+from htr.versions.cache import FileCache
+from htr.versions.checking import Fault
 from htr.versions.difference import Difference
+from htr.versions.erasing import Erased
 from htr.versions.objects import Objects
 from htr.versions.records import Lineage, Publication, StoredFile, Version
 from htr.versions.store import VersionStore
@@ -25,6 +29,9 @@ __all__ = [
     "KINDS",
     "Address",
     "Difference",
+    "Erased",
+    "Fault",
+    "FileCache",
     "Lineage",
     "Publication",
     "StoredFile",
@@ -32,6 +39,7 @@ __all__ = [
     "VersionStore",
     "find_version",
     "is_address",
+    "is_digest",
     "open_lines",
     "open_store",
     "parse_version_uri",

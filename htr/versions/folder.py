@@ -9,15 +9,17 @@ import fcntl
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from htr.append_log import sync_folder
 from htr.errors import DataError, StoreError
 from htr.versions.addresses import folder_of
-from htr.versions.objects import OnBytes, Stored
+from htr.versions.objects import Kept, OnBytes, Stored
 from htr.versions.records import MAX_BYTES
 
 _PIECE = 1 << 20
@@ -82,6 +84,38 @@ class FolderObjects:
             if digest.hexdigest() != sha256:
                 raise DataError(f"{file}: changed while it was being published; publish again")
             self._publish(out, partial, self._root / key)
+
+    def remove(self, key: str) -> None:
+        """Remove a file, and its folder where that is empty then."""
+        with self._failures(), self._locked():
+            place = self._root / key
+            place.unlink(missing_ok=True)
+            if place.parent.is_dir():
+                sync_folder(place.parent)
+                with suppress(OSError):  # others are in it
+                    place.parent.rmdir()
+
+    def keeps_removed(self) -> bool:
+        """Return False: a folder keeps nothing; its file system's snapshots are beyond us."""
+        return False
+
+    def kept(self, prefix: str) -> Iterator[Kept]:
+        """Yield every file below a folder."""
+        yield from self._found(self._root / prefix)
+
+    def begun(self) -> Iterator[Kept]:
+        """Yield what lies in ``partial/``."""
+        yield from self._found(self._root / "partial")
+
+    def _found(self, folder: Path) -> Iterator[Kept]:
+        with self._failures():
+            for path in sorted(folder.rglob("*")):
+                with suppress(FileNotFoundError):  # removed, or moved into place, meanwhile
+                    status = path.stat()
+                    if stat.S_ISREG(status.st_mode):
+                        key = path.relative_to(self._root).as_posix()
+                        time = datetime.fromtimestamp(status.st_mtime, UTC)
+                        yield Kept(key=key, size=status.st_size, time=time)
 
     def pieces(self, key: str, start: int) -> Iterator[bytes]:
         """Yield a file's bytes."""

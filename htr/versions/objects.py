@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,17 @@ class Stored:
     data: bytes
     tag: str
     """Changes whenever the object does; `Objects.write` takes it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """What is known of an object, or of one that was begun, without reading it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    time: datetime
+    """When it was written or begun, UTC."""
 
 
 class Objects(Protocol):
@@ -51,6 +63,18 @@ class Objects(Protocol):
         Raises:
             DataError: the file changed meanwhile.
         """
+
+    def remove(self, key: str) -> None:
+        """Remove an object; where there is none, that is as well."""
+
+    def keeps_removed(self) -> bool:
+        """Return whether the place is known to keep what is removed, as a bucket with versioning does."""
+
+    def kept(self, prefix: str) -> Iterator[Kept]:
+        """Yield every object whose key begins so; a prefix ends with a slash."""
+
+    def begun(self) -> Iterator[Kept]:
+        """Yield what somebody began to write and has not ended; in S3 uploads in parts, their size told as 0."""
 
     def pieces(self, key: str, start: int) -> Iterator[bytes]:
         """Yield an object's bytes from a place on, to its end.

@@ -10,7 +10,7 @@ and no spaces, so that a flipped bit is not taken for news.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,6 +19,10 @@ from htr.errors import AlteredError, DataError
 from htr.versions.addresses import checked_kind, checked_name, plain_digest
 
 FORMAT_VERSION = 1
+"""Of manifests."""
+INDEX_VERSION = 2
+"""Of the index; version 1 had no tombstones, and is still read."""
+INDEX = "index.json"
 MAX_TOLD = 1000
 """Longest value of a lineage, in characters."""
 MAX_BYTES = 64 << 20
@@ -131,7 +135,7 @@ class Manifest:
             AlteredError: it is not what was written.
             DataError: it is of another format version.
         """
-        raw = _opened(data, where)
+        raw = _opened(data, where, (FORMAT_VERSION,))
         try:
             return cls(
                 kind=checked_kind(raw["kind"]),
@@ -145,15 +149,40 @@ class Manifest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tombstone:
+    """One entry of the index: this version was erased, and is not taken again."""
+
+    kind: str
+    digest: str
+    """64 hex digits."""
+    erased: str
+    """UTC, ISO 8601."""
+    pending: tuple[str, ...] = ()
+    """SHA-256 of the files that are still to be removed where no other version uses them; none when it is done."""
+
+    def __post_init__(self) -> None:
+        checked_kind(self.kind)
+        for digest in (self.digest, *self.pending):
+            plain_digest(digest)
+        datetime.fromisoformat(self.erased)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Index:
     """Content of ``index.json``."""
 
     publications: tuple[Publication, ...] = ()
     """In the order of publishing."""
+    erased: tuple[Tombstone, ...] = ()
+    """In the order of erasing."""
 
     def to_bytes(self) -> bytes:
         """Return it as it is stored."""
-        return _sealed({"format_version": FORMAT_VERSION, "publications": [asdict(p) for p in self.publications]})
+        content = {
+            "publications": [asdict(one) for one in self.publications],
+            "erased": [asdict(one) for one in self.erased],
+        }
+        return _sealed({"format_version": INDEX_VERSION, **content})
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> "Index":
@@ -163,10 +192,14 @@ class Index:
             AlteredError: it is not what was written.
             DataError: it is of another format version.
         """
-        raw = _opened(data, where)
+        raw = _opened(data, where, (1, INDEX_VERSION))
         try:
             entries = [entry | {"lineage": _lineage(entry["lineage"])} for entry in raw["publications"]]
-            return cls(publications=tuple(Publication(**entry) for entry in entries))
+            stones = raw["erased"] if raw["format_version"] > 1 else []
+            return cls(
+                publications=tuple(Publication(**entry) for entry in entries),
+                erased=tuple(Tombstone(**stone | {"pending": tuple(stone["pending"])}) for stone in stones),
+            )
         except (KeyError, TypeError, ValueError, DataError) as error:
             raise AlteredError(f"{where}: damaged ({error}); restore it from a backup") from error
 
@@ -180,7 +213,21 @@ class Index:
 
     def with_entry(self, publication: Publication) -> "Index":
         """Return the index with one entry more."""
-        return Index(publications=(*self.publications, publication))
+        return replace(self, publications=(*self.publications, publication))
+
+    def tombstone(self, kind: str, digest: str) -> Tombstone | None:
+        """Return the tombstone of a version that was erased."""
+        return next((one for one in self.erased if (one.kind, one.digest) == (kind, digest)), None)
+
+    def with_tombstone(self, tombstone: Tombstone) -> "Index":
+        """Return the index with one tombstone, in place of an earlier one of the same version."""
+        others = [one for one in self.erased if (one.kind, one.digest) != (tombstone.kind, tombstone.digest)]
+        return replace(self, erased=(*others, tombstone))
+
+
+def manifest_key(kind: str, digest: str) -> str:
+    """Return the key of a version's manifest."""
+    return f"{kind}/{digest}/version.json"
 
 
 def check_path(path: str) -> str:
@@ -208,7 +255,7 @@ def _sealed(content: dict[str, Any]) -> bytes:
     return json.dumps(content | {"check": _check(content)}, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
-def _opened(data: bytes, where: str) -> dict[str, Any]:
+def _opened(data: bytes, where: str, versions: tuple[int, ...]) -> dict[str, Any]:
     try:
         raw = json.loads(data)
         check = raw.pop("check")
@@ -216,8 +263,9 @@ def _opened(data: bytes, where: str) -> dict[str, Any]:
         intact = check == _check(raw)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise AlteredError(f"{where}: altered since it was written ({type(error).__name__})") from error
-    if version != FORMAT_VERSION:
-        raise DataError(f"{where}: format version {version}, this program reads {FORMAT_VERSION}; use its release")
+    if version not in versions:
+        known = " and ".join(map(str, versions))
+        raise DataError(f"{where}: format version {version}, this program reads {known}; use its release")
     if not intact:
         raise AlteredError(f"{where}: altered since it was written (its check differs)")
     return dict(raw)

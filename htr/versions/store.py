@@ -11,22 +11,23 @@ Whoever reads sees a version whole or not at all, whenever the publisher was kil
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from htr.errors import MissingError, StoreError
-from htr.versions.addresses import checked_kind, checked_name, is_digest, plain_digest, version_uri
+from htr.versions.addresses import KINDS, checked_kind, checked_name, is_digest, plain_digest, version_uri
 from htr.versions.cache import FileCache
+from htr.versions.checking import Fault, check_objects
 from htr.versions.difference import Difference, compare
+from htr.versions.erasing import Erased, check_not_erased, erase_version, read_manifests
 from htr.versions.fetching import blob_key, fetch_version
 from htr.versions.kinds import SIGNATURE, Content, read_content
 from htr.versions.objects import Objects
-from htr.versions.records import Index, Lineage, Manifest, Publication, StoredFile, Version
+from htr.versions.records import INDEX, Index, Lineage, Manifest, Publication, StoredFile, Version, manifest_key
 from htr.versions.stored_lines import StoredLines
 
-INDEX = "index.json"
 _TRIES = 60
 """To write the index while others write it, too."""
 
@@ -55,6 +56,11 @@ class VersionStore:
         """Address of the store."""
         return self._objects.uri
 
+    def __len__(self) -> int:
+        """Return how many versions there are, whatever they go by."""
+        keys = (one.key for kind in KINDS for one in self._objects.kept(f"{kind}/"))
+        return sum(key.endswith("/version.json") for key in keys)
+
     def publish(
         self,
         kind: str,
@@ -80,12 +86,14 @@ class VersionStore:
         Raises:
             SettingsError: no such kind, or no proper name.
             DataError, BundleError: the folder is not what it says.
+            ErasedError: this version was erased: it is not taken again.
             StoreError: the store is away or refuses.
         """
         checked_kind(kind)
         checked_name(name)
         content = read_content(kind, Path(folder))
         told = _filled(lineage or Lineage(), content.lineage)
+        check_not_erased(self._index(), kind, content.digest, self.uri)
         self._objects.prepare()
         manifest = self._publish_content(kind, Path(folder), content, told, on_progress, repair=repair)
         entry = self._publish_name(kind, name, content.digest, told)
@@ -104,12 +112,13 @@ class VersionStore:
         """Return the version with this content digest (64 hex digits, ``sha256:`` before them or not).
 
         Raises:
-            MissingError: the store has none.
+            MissingError: the store has none; ErasedError where it had one.
             AlteredError: its manifest is not what was written.
         """
-        key = _manifest_key(checked_kind(kind), plain_digest(digest))
+        key = manifest_key(checked_kind(kind), plain_digest(digest))
         stored = self._objects.read(key)
         if stored is None:
+            check_not_erased(self._index(), kind, plain_digest(digest), self.uri)
             raise MissingError(f"{self.uri}: no {kind} with digest {digest}; see: python -m htr versions {kind}")
         return self._version(self._manifest(key, stored.data))
 
@@ -163,6 +172,44 @@ class VersionStore:
         """Return what came, went and changed from version a to version b, each a digest or a name."""
         return compare(self._objects, self.find(kind, a), self.find(kind, b))
 
+    def erase(self, kind: str, digest: str) -> Erased:
+        """Erase a version for good; see `htr.versions.erasing`. Killed and done again, it goes on.
+
+        Raises:
+            MissingError: the store has no such version.
+            StoreError: the store is away or refuses; run it again.
+        """
+        return erase_version(self._objects, checked_kind(kind), plain_digest(digest), at=self._stamp())
+
+    def erased(self, kind: str) -> dict[str, str]:
+        """Return the digest of each version that was erased, and when."""
+        return {one.digest: one.erased for one in self._index().erased if one.kind == checked_kind(kind)}
+
+    def half_erased(self) -> list[tuple[str, str]]:
+        """Return kind and digest of each version whose erasure was not ended."""
+        return [(one.kind, one.digest) for one in self._index().erased if one.pending]
+
+    def versions(self, kind: str) -> Iterator[Version]:
+        """Yield every version of a kind, whatever it goes by, also where nothing does.
+
+        Raises:
+            AlteredError: a manifest is not what was written.
+        """
+        for manifest in read_manifests(self._objects):
+            if manifest.kind == checked_kind(kind):
+                yield self._version(manifest)
+
+    def check(self, *, deep: bool = False) -> Iterator[Fault]:
+        """Yield what is wrong with the store; see `htr.versions.checking`. Changes nothing.
+
+        Args:
+            deep: also read every file, and compare it with its digest.
+
+        Raises:
+            StoreError: the store is away or refuses.
+        """
+        return check_objects(self._objects, now=self._now(), deep=deep)
+
     def _publish_content(
         self,
         kind: str,
@@ -173,7 +220,7 @@ class VersionStore:
         *,
         repair: bool,
     ) -> Manifest:
-        key = _manifest_key(kind, content.digest)
+        key = manifest_key(kind, content.digest)
         stored = self._objects.read(key)
         known = self._manifest(key, stored.data) if stored and not repair else None
         if known is not None and not _adds_signature(known, content):
@@ -220,6 +267,7 @@ class VersionStore:
         for number in range(_TRIES):
             stored = self._objects.read(INDEX)
             index = Index.from_bytes(stored.data, f"{self.uri}/{INDEX}") if stored else Index()
+            check_not_erased(index, kind, digest, self.uri)  # by somebody else, meanwhile
             before = index.of(kind, name)
             # The answer to a write may be lost, and the write not: then the entry is there when it is tried again.
             for entry in before:
@@ -254,7 +302,7 @@ class VersionStore:
 
     def _manifest(self, key: str, data: bytes) -> Manifest:
         manifest = Manifest.from_bytes(data, f"{self.uri}/{key}")
-        if _manifest_key(manifest.kind, manifest.digest) != key:
+        if manifest_key(manifest.kind, manifest.digest) != key:
             raise StoreError(f"{self.uri}/{key}: is the manifest of another version; restore it from a backup")
         return manifest
 
@@ -271,10 +319,6 @@ class VersionStore:
 
     def _stamp(self) -> str:
         return self._now().astimezone(UTC).isoformat(timespec="seconds")
-
-
-def _manifest_key(kind: str, digest: str) -> str:
-    return f"{kind}/{digest}/version.json"
 
 
 def _filled(given: Lineage, found: Lineage) -> Lineage:

@@ -12,18 +12,22 @@ means that the decision is on disk; a 503 makes Alertmanager send again. A POST 
 no web page: on loopback no token is asked for, and a page that somebody looks at there must not begin a training.
 """
 
-import hmac
 import ipaddress
 import json
 import logging
+import re
 import ssl
+import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from htr.access_log import AccessLog
 from htr.errors import DataError, QuillflowError, ServiceError, SettingsError
+from htr.rates import Rates, network
+from htr.tokens import Token
 from monitoring.governor.alertmanager import alerts_from
 from monitoring.governor.events import Decision, Wish
 from monitoring.governor.governor import Governor
@@ -33,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 MOST_BODY_BYTES = 4 * 2**20
 REQUEST_TIMEOUT_S = 30.0
+WRITES_A_MINUTE = 120
+_ROUTES = {"/v1/alerts", "/v1/wishes", "/v1/registry"}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 STUCK_S = 300.0
 """Without a turn for so long, the governor is not well."""
 
@@ -70,8 +77,12 @@ class Service:
 
     governor: Governor
     metrics: Callable[[], bytes]
-    token: str | None
+    token: Token | str | None
     """What clients must send as ``Authorization: Bearer``, or None."""
+    rates: Rates = field(default_factory=lambda: Rates(WRITES_A_MINUTE))
+    """How often one client may post."""
+    log: AccessLog | None = None
+    """Where it is noted who posted, or None."""
     wake: Callable[[], None] = lambda: None
     """Has the next turn taken at once."""
 
@@ -94,13 +105,12 @@ class Service:
             return {"decisions": []}
         raise KeyError(path)
 
-    def admits(self, authorization: str | None) -> bool:
-        """Return whether a header's value carries the token, in a time that tells nothing about it."""
+    def client(self, authorization: str | None) -> str | None:
+        """Return who sends a header, "" where no token is asked for; None where it may not."""
         if self.token is None:
-            return True
-        scheme, _, sent = (authorization or "").partition(" ")
-        right = hmac.compare_digest(sent.strip().encode("utf-8", "replace"), self.token.encode())
-        return right and scheme.lower() == "bearer"
+            return ""
+        token = Token(self.token.encode()) if isinstance(self.token, str) else self.token
+        return token.client(authorization)
 
     def is_well(self) -> bool:
         """Return whether turns are taken."""
@@ -147,6 +157,16 @@ def make_server(service: Service, host: str, port: int, tls: Tls | None = None) 
     return server
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Write:
+    """What is noted about a POST."""
+
+    route: str
+    client: str | None
+    """None: no client of ours."""
+    request_id: str
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
@@ -157,12 +177,23 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = REQUEST_TIMEOUT_S
     server_version = "quillflow-governor"
     sys_version = ""
+    _write: Write | None = None
+    """What is to be noted about the request, where it is a POST."""
 
     def do_GET(self) -> None:
         self._guarded(self._get)
 
     def do_POST(self) -> None:
-        self._guarded(self._post)
+        given = self.headers.get("X-Request-Id", "")
+        self._write = Write(
+            route=f"POST {self.path if self.path in _ROUTES else '(another)'}",
+            client=self.service.client(self.headers.get("Authorization")),
+            request_id=given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()),
+        )
+        try:
+            self._guarded(self._post)
+        finally:
+            self._write = None  # a connection may bring a GET next
 
     def _guarded(self, answer: Callable[[], None]) -> None:
         """Answer; a fault of ours is told to the log, and to the client only that there was one."""
@@ -189,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"error": f"there is nothing at {self.path[:80]!r}"})
 
     def _post(self) -> None:
-        if not self._admitted() or not self._is_no_page():
+        if not self._in_time() or not self._admitted() or not self._is_no_page():
             return
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
@@ -213,6 +244,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, answer)
             self.service.wake()
 
+    def _in_time(self) -> bool:
+        """Refuse who posts too often, and who guesses at tokens; guesses have a bucket of their own."""
+        assert self._write is not None  # noqa: S101 - it is a POST
+        client = "?" if self._write.client is None else self._write.client
+        turn = self.service.rates.take(f"{client}@{network(str(self.client_address[0]))}")
+        if not turn.wait_s:
+            return True
+        self.close_connection = True
+        if not turn.is_first:
+            self._write = None  # noted once: a flood must not fill the disk
+        said = f"too many requests from this client; come back in {turn.wait_s} s"
+        self._send(429, json.dumps({"error": said}).encode(), "application/json", wait_s=turn.wait_s)
+        return False
+
     def _admitted(self) -> bool:
         if self.service.token is None and self._is_misnamed():
             self.close_connection = True
@@ -220,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
                 403, {"error": "this server is for its own machine only: ask it as 127.0.0.1 or localhost"}
             )
             return False
-        if self.service.admits(self.headers.get("Authorization")):
+        if self.service.client(self.headers.get("Authorization")) is not None:
             return True
         self.close_connection = True
         self._answer(401, {"error": 'this server wants a token: send the header "Authorization: Bearer TOKEN"'})
@@ -252,8 +297,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, content: Any) -> None:
         self._send(status, json.dumps(content).encode(), "application/json")
 
-    def _send(self, status: int, data: bytes, kind: str) -> None:
+    def _send(self, status: int, data: bytes, kind: str, *, wait_s: int = 0) -> None:
+        if self._write is not None and self.service.log is not None:  # on disk before the answer leaves
+            self.service.log.note(
+                route=self._write.route,
+                client=self._write.client or "",
+                status=status,
+                request_id=self._write.request_id,
+            )
         self.send_response(status)
+        if wait_s:
+            self.send_header("Retry-After", str(wait_s))
+        if self._write is not None:
+            self.send_header("X-Request-Id", self._write.request_id)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("X-Content-Type-Options", "nosniff")

@@ -10,18 +10,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from minio import Minio
+from minio.versioningconfig import VersioningConfig
 
 from htr.__main__ import main
 from htr.bundle import WEIGHTS, Bundle
 from htr.checkpoint_store import CheckpointStore
-from htr.errors import AlteredError, MissingError, StoreError
+from htr.errors import AlteredError, ErasedError, MissingError, StoreError
 from htr.lines import LinesWriter
 from htr.versions import VersionStore, open_lines, open_store
 from htr.versions.credentials import s3_settings
+from htr.versions.fetching import blob_key
 from htr.versions.records import Index
 from htr.versions.s3 import S3Objects, connection
 from pipelines.doctor.findings import Findings
@@ -376,3 +379,43 @@ def test_the_doctor_tries_the_rights_and_leaves_nothing_behind(
         assert told in failed.said
     check_store(found := Findings(where="here"), "s3://nowhere/at-all")
     assert found.status == 1
+
+
+def test_what_is_missing_altered_or_left_half_sent_is_found_in_a_bucket(
+    s3: Gateway, place: str, tmp_path: Path
+) -> None:
+    version = open_store(place).publish("bundle", "ours", write_a_bundle(tmp_path / "bundle").path)
+    prefix = place.removeprefix("s3://team/")
+    assert list(open_store(place).check(deep=True)) == []
+    client(s3)._create_multipart_upload("team", f"{prefix}/blobs/half", {})
+    assert list(open_store(place).check()) == [], "somebody may be at it"
+    tomorrow = VersionStore(S3Objects(place), now=lambda: datetime.now(UTC) + timedelta(days=2))
+    assert [(one.kind, one.key) for one in tomorrow.check()] == [("abandoned", "blobs/half")]
+    lost, altered = (blob_key(file.sha256) for file in version.files[:2])
+    client(s3).remove_object("team", f"{prefix}/{lost}")
+    flip_a_byte(s3, place, altered)
+    found = {one.key: one.kind for one in open_store(place).check(deep=True)}
+    assert found == {lost: "lost", altered: "damaged"}
+
+
+def test_an_erased_version_is_gone_from_the_bucket_and_the_other_is_whole(
+    s3: Gateway, place: str, tmp_path: Path
+) -> None:
+    store, prefix = open_store(place), place.removeprefix("s3://team/")
+    a, b = (
+        store.publish("bundle", name, write_a_bundle(tmp_path / name, weights=name.encode()).path) for name in "ab"
+    )
+    keys = {one.object_name for one in client(s3).list_objects("team", prefix=f"{prefix}/", recursive=True)}
+    done = store.erase("bundle", a.digest)
+    left = {one.object_name for one in client(s3).list_objects("team", prefix=f"{prefix}/", recursive=True)}
+    assert (done.removed, done.shared, done.kept_by_bucket) == (2, 1, False)
+    assert len(keys - left) == 3
+    with pytest.raises(ErasedError, match="was erased on"):
+        store.fetch("bundle", a.digest, tmp_path / "copy")
+    store.fetch("bundle", b.digest, tmp_path / "copy")
+    assert list(store.check(deep=True)) == []
+    client(s3).make_bucket("keeping")
+    client(s3).set_bucket_versioning("keeping", VersioningConfig("Enabled"))
+    keeping = open_store("s3://keeping/x")
+    keeping.publish("bundle", "a", tmp_path / "a")
+    assert keeping.erase("bundle", a.digest).kept_by_bucket

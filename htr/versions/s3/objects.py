@@ -11,12 +11,13 @@ from urllib3.exceptions import HTTPError
 
 from htr.errors import DataError, StoreError
 from htr.versions.credentials import S3Settings, s3_settings
-from htr.versions.objects import OnBytes, Stored
+from htr.versions.objects import Kept, OnBytes, Stored
 from htr.versions.records import MAX_BYTES
 from htr.versions.s3.connection import LOST, RETRIES, Connection
 from htr.versions.s3.parts import PART, Parts, check_sent
 
 _MARK = "store.json"
+_UNKNOWN = {"AccessDenied", "NotImplemented", "MethodNotAllowed"}
 _MARK_CONTENT = b'{"format_version": 1, "store": "quillflow"}\n'
 
 
@@ -108,6 +109,47 @@ class S3Objects:
                     Parts(self._connection).send(key, file, stream, size=size, sha256=sha256, on_bytes=on_bytes)
         except OSError as error:
             raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+
+    def remove(self, key: str) -> None:
+        """Remove an object."""
+        with self._connection.failures(f"remove {key}"):
+            self._client.remove_object(self._bucket, self._connection.name(key))
+
+    def keeps_removed(self) -> bool:
+        """Return whether the bucket says that it keeps old versions; where it does not say: False."""
+        try:
+            with self._connection.failures("ask for versioning", passing=_UNKNOWN):
+                return self._client.get_bucket_versioning(self._bucket).status in {"Enabled", "Suspended"}
+        except S3Error:
+            return False
+
+    def kept(self, prefix: str) -> Iterator[Kept]:
+        """Yield every object below a prefix."""
+        own = len(self._connection.name(""))
+        with self._connection.failures(f"list {prefix}"):
+            for one in self._client.list_objects(
+                self._bucket, prefix=self._connection.name(prefix), recursive=True
+            ):
+                if one.last_modified is not None:
+                    key = str(one.object_name)[own:]
+                    yield Kept(key=key, size=one.size or 0, time=one.last_modified)
+
+    def begun(self) -> Iterator[Kept]:
+        """Yield uploads in parts that are under way, or were left."""
+        prefix = self._connection.name("")
+        key: str | None = None
+        upload: str | None = None
+        with self._connection.failures("list uploads"):
+            while True:
+                found = self._client._list_multipart_uploads(
+                    self._bucket, prefix=prefix, key_marker=key, upload_id_marker=upload
+                )
+                for one in found.uploads:
+                    if one.initiated_time is not None:
+                        yield Kept(key=str(one.object_name)[len(prefix) :], size=0, time=one.initiated_time)
+                if not found.is_truncated:
+                    return
+                key, upload = found.next_key_marker, found.next_upload_id_marker
 
     def pieces(self, key: str, start: int) -> Iterator[bytes]:
         """Yield an object's bytes; where the connection breaks, it goes on from there."""

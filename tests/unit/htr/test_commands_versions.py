@@ -1,6 +1,7 @@
 """The commands around the store of versions."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,25 @@ def test_a_mistake_is_told_in_one_line(
 def test_an_empty_store_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["versions", "bundle"]) == 0
     assert "no bundle yet" in capsys.readouterr().out
+
+
+def test_an_erased_version_is_listed_as_such_and_not_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = write_lines(tmp_path / "a", [make_line("line 0", 0)])
+    main(["publish", str(lines.path), "--name", "letters"])
+    digest = lines.digest.removeprefix("sha256:")
+    capsys.readouterr()
+    assert main(["erase-version", "lines", "letters"]) == 0
+    assert re.match(
+        rf"lines {digest}: erased, \d files\nlines letters: stands for it still", capsys.readouterr().out
+    )
+    for arguments in (["versions", "lines"], ["versions", "lines", "letters"]):
+        assert main(arguments) == 0
+        assert f"{digest}" in (out := capsys.readouterr().out)
+        assert "erased 20" in out
+    assert main(["fetch", "lines/letters", "--out", str(tmp_path / "copy")]) == 2
+    refused = capsys.readouterr().err
+    assert f"lines {digest} was erased on" in refused
+    assert refused.count("\n") == 1
+    assert main(["erase-version", "lines", "0" * 64]) == 2

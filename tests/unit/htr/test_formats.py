@@ -57,7 +57,7 @@ from htr.profile import EMBEDDING_SIZE, FEATURES, REFERENCE_SCHEMA, Profile
 from htr.report import build_report, read_report
 from htr.versions import VersionStore
 from htr.versions.folder import FolderObjects
-from htr.versions.records import Index, Manifest
+from htr.versions.records import Index, Manifest, Tombstone
 from monitoring.columns import read_reference
 from monitoring.decisions import Decision, DecisionLog
 from monitoring.error_rate import EstimatedError, MeasuredError
@@ -307,8 +307,17 @@ def write_store(path: Path) -> None:
         store = VersionStore(FolderObjects((Path(folder) / "store").as_uri()), now=lambda: NOON)
         version = store.publish("lines", "letters", Path(folder) / "lines")
         path.mkdir()
-        shutil.copyfile(Path(folder) / "store" / "index.json", path / "index.json")
         shutil.copyfile(Path(folder) / "store" / "lines" / version.digest / "version.json", path / "version.json")
+
+
+def write_index(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_lines(Path(folder) / "lines")
+        store = VersionStore(FolderObjects((Path(folder) / "store").as_uri()), now=lambda: NOON)
+        version = store.publish("lines", "letters", Path(folder) / "lines")
+        store.erase("lines", version.digest)
+        path.mkdir()
+        shutil.copyfile(Path(folder) / "store" / "index.json", path / "index.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -388,13 +397,13 @@ FORMATS = {
     ),
     "index of versions": _format(
         "versions",
-        htr.versions.records.FORMAT_VERSION,
-        write_store,
+        htr.versions.records.INDEX_VERSION,
+        write_index,
         lambda path: Index.from_bytes((path / "index.json").read_bytes(), "index.json"),
         "index.json",
     ),
     "manifest of a version": _format(
-        "versions",
+        "manifest",
         htr.versions.records.FORMAT_VERSION,
         write_store,
         lambda path: Manifest.from_bytes((path / "version.json").read_bytes(), "version.json"),
@@ -492,8 +501,14 @@ def test_the_golden_audit_reads_as_it_was_written() -> None:
 
 def test_the_golden_index_and_manifest_read_as_they_were_written() -> None:
     digest = "2296cacbf8c40d0501bc37739ab2f4991acf66627552f4f2ecf9c4f0cda51f29"
-    (entry,) = FORMATS["index of versions"].read(FORMATS["index of versions"].golden).publications
-    assert (entry.kind, entry.name, entry.digest, entry.created) == ("lines", "letters", digest, NOON.isoformat())
+    index = FORMATS["index of versions"].read(FORMATS["index of versions"].golden)
+    assert index.erased == (Tombstone(kind="lines", digest=digest, erased=NOON.isoformat()),)
+    for older in (index, FORMATS["index of versions"].read(GOLDEN / "versions-1")):
+        (entry,) = older.publications
+        assert (entry.kind, entry.name, entry.digest, entry.created) == (
+            "lines", "letters", digest, NOON.isoformat(),
+        )  # fmt: skip
+    assert older.erased == (), "version 1 knew no erasures"
     manifest = FORMATS["manifest of a version"].read(FORMATS["manifest of a version"].golden)
     assert (manifest.kind, manifest.digest, manifest.created) == ("lines", digest, NOON.isoformat())
     assert [file.path for file in manifest.files] == ["lines/00000.parquet", "quarantine.csv", "dataset.json"]

@@ -13,6 +13,7 @@ from htr.corrections import Correction
 from htr.importers.corrections import import_corrections
 from htr.places import find_places
 from htr.signing import make_keys, sign_bundle
+from htr.versions import open_store
 from monitoring.governor.events import Decision, Record, Started, Wish, to_json
 from pipelines.__main__ import main
 from pipelines.fsck import check
@@ -20,6 +21,7 @@ from pipelines.fsck_registry import check_registry
 from tests.conftest import line_png
 from tests.fakes import NOON, log_rows, profile_rows
 from tests.servers import ModelRegistry, untaught_bundle
+from tests.store_content import write_a_bundle
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -195,3 +197,20 @@ def test_aliases_point_to_whole_bundles_that_are_what_they_say(tmp_path: Path) -
     for file in (tmp_path / "mlflow").rglob("model.onnx"):
         flip(file)
     assert any(one.kind == "damaged" and "altered" in one.said for one in check_registry(store.uri))
+
+
+def test_a_store_of_versions_is_looked_at_with_a_root_and_without(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "versions"
+    open_store(store).publish("bundle", "ours", write_a_bundle(tmp_path / "published").path)
+    assert main(["fsck", "--store", str(store), "--deep", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["looked_at"] == {"versions": 1}
+    (blob, *_) = (file for file in (store / "blobs").rglob("*") if file.is_file())
+    blob.unlink()
+    assert main(["fsck", "--root", str(root), "--store", str(store), "--no-registry"]) == 1
+    assert f"lost: file://{store}/blobs/" in capsys.readouterr().out
+    assert main(["fsck"]) == 2
+    assert main(["fsck", "--root", str(root), "--deep"]) == 2
+    assert main(["fsck", "--store", "s3://user:hunter22@bucket/x"]) == 2
+    assert "hunter22" not in capsys.readouterr().err

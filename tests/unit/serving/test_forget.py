@@ -19,6 +19,7 @@ from htr.labelling import LabellingRequest, RequestedLine, write_request
 from htr.lines import LinesDataset
 from htr.places import find_places
 from htr.prediction_log import read_log
+from htr.versions import open_store
 from pipelines.fsck import check
 from serving.__main__ import main
 from tests.conftest import line_png, make_line
@@ -176,3 +177,61 @@ def test_an_erasure_that_is_killed_anywhere_is_ended_by_the_next(root: Path, tmp
         assert run(act, world).error == ""
         assert traces(world, b"secret 1", b"request-1") == [], at
         assert [one for one in check(find_places(world), world) if one.is_fault] == []
+
+
+def published(root: Path, store: Path) -> dict[str, str]:
+    """Publish the datasets below a root; return digests by name."""
+    opened = open_store(store)
+    opened.publish("lines", "corrected", root / "datasets" / "key")
+    opened.publish("lines", "letters", root / "lines")
+    others = write_lines(root.parent / "others", [make_line("three", 3, writer="other")])
+    opened.publish("lines", "others", others.path)
+    return opened.names("lines")
+
+
+@pytest.mark.parametrize("whose", [["--request", "request-1"], ["--writer", "writer-1"]])
+def test_published_versions_that_hold_the_lines_go_as_a_whole(
+    root: Path, tmp_path: Path, whose: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    names = published(root, store)
+    before = {file: file.read_bytes() for file in store.rglob("*") if file.is_file()}
+    arguments = ["forget", *whose, "--root", str(root), "--store", str(store)]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert (
+        f"would be erased: lines version {names['corrected']}, which corrected stands for"
+        in capsys.readouterr().out
+    )
+    assert {file: file.read_bytes() for file in store.rglob("*") if file.is_file()} == before
+    assert main(arguments) == 0
+    assert f"erased: lines version {names['corrected']}" in capsys.readouterr().out
+    needles = [b"secret 1", picture(1), *([b"writer-1"] if "--writer" in whose else [])]
+    assert traces(store, *needles) == []
+    assert names["corrected"] in open_store(store).erased("lines")
+    assert names["others"] not in open_store(store).erased("lines")
+    assert list(open_store(store).check(deep=True)) == []
+    open_store(store).publish("lines", "corrected", root / "datasets" / "key")
+    assert open_store(store).resolve("lines", "corrected").digest != names["corrected"]
+
+
+def test_a_store_that_is_named_later_loses_what_was_erased_here_before(root: Path, tmp_path: Path) -> None:
+    names = published(root, tmp_path / "store")
+    assert main(["forget", "--request", "request-1", "--root", str(root)]) == 0
+    later = ["forget", "--request", "request-1", "--root", str(root), "--store", str(tmp_path / "store")]
+    assert main(later) == 0
+    assert list(open_store(tmp_path / "store").erased("lines")) == [names["corrected"]]
+    assert main(later) == 1, "nothing is left"
+
+
+def test_a_store_that_is_away_leaves_all_to_the_next_try(root: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    published(root, store)
+    shutil.move(store / "index.json", tmp_path / "kept")
+    (store / "index.json").mkdir()
+    arguments = ["forget", "--request", "request-1", "--root", str(root), "--store", str(store)]
+    assert main(arguments) == 2
+    assert CorrectionStore(root / "corrections").read()[1] == 3
+    (store / "index.json").rmdir()
+    shutil.move(tmp_path / "kept", store / "index.json")
+    assert main(arguments) == 0
+    assert traces(store, b"secret 1", picture(1)) == []

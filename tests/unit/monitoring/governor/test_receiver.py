@@ -6,13 +6,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from htr.access_log import AccessLog
 from htr.errors import SettingsError
+from htr.rates import Rates
 from monitoring.governor.governor import Governor
 from monitoring.governor.journal import read_journal
 from monitoring.governor.metrics import GovernorMetrics
@@ -32,8 +35,10 @@ def governor(tmp_path: Path) -> Governor:
 
 
 @contextmanager
-def serving(governor: Governor, *, token: str | None = TOKEN, tls: Tls | None = None) -> Iterator[str]:
-    service = Service(governor=governor, metrics=GovernorMetrics(governor=governor).text, token=token)
+def serving(
+    governor: Governor, *, token: str | None = TOKEN, tls: Tls | None = None, **more: Any
+) -> Iterator[str]:
+    service = Service(governor=governor, metrics=GovernorMetrics(governor=governor).text, token=token, **more)
     server = make_server(service, "127.0.0.1", 0, tls)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
@@ -262,3 +267,36 @@ def test_a_certificate_that_cannot_be_used_is_a_users_mistake(governor: Governor
     tls = Tls(certificate=tmp_path / "no.pem", key=tmp_path / "no.pem")
     with pytest.raises(SettingsError, match="--tls-cert"), serving(governor, tls=tls):
         pass
+
+
+def test_who_posts_too_often_is_told_when_to_come_back_and_all_is_noted(
+    governor: Governor, tmp_path: Path
+) -> None:
+    log = AccessLog(tmp_path / "access.jsonl", service="governor", clock=lambda: datetime.now(UTC))
+    with serving(governor, rates=Rates(2), log=log) as url:
+        statuses = [ask(f"{url}/v1/registry", {})[0] for _ in range(4)]
+        guesses = [ask(f"{url}/v1/Ada-Byron", {}, token="b" * 20)[0] for _ in range(2)]
+        assert ask(f"{url}/v1/state")[0] == 200, "asking writes nothing"
+    assert statuses == [200, 200, 429, 429]
+    assert guesses == [401, 401], "guesses have a bucket of their own"
+    noted = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
+    assert [(one["route"], one["client"], one["status"]) for one in noted] == [
+        ("POST /v1/registry", "token", 200),
+        ("POST /v1/registry", "token", 200),
+        ("POST /v1/registry", "token", 429),
+        ("POST (another)", "", 401),
+        ("POST (another)", "", 401),
+    ]
+
+
+def test_what_is_replayed_does_nothing(governor: Governor, tmp_path: Path) -> None:
+    sent = [("/v1/alerts", webhook(fires())), ("/v1/wishes", {"id": "w"}), ("/v1/registry", {})]
+    with serving(governor) as url:
+        for path, body in sent:
+            assert ask(f"{url}{path}", body)[0] == 200
+        before = len(read_journal(tmp_path / "state"))
+        for path, body in sent * 3:
+            answer = json.loads(ask(f"{url}{path}", body)[1])["decisions"]
+            assert {one["decision"] for one in answer} <= {"ignore"}
+    later = read_journal(tmp_path / "state")[before:]
+    assert {record.decision.choice for record in later} <= {"ignore"}
