@@ -56,7 +56,7 @@ INI
     kubectl -n quillflow create secret generic quillflow-tokens \
         --from-literal=serving="$(word)" --from-literal=web="$(word)" --from-literal=governor="$(word)"
 fi
-QUILLFLOW_IMAGE=quillflow/components:dev "$python" -m pipelines compile --out build/pipeline.yaml
+"$python" -m pipelines compile --site k8s/kind/site.toml --out build/pipeline.yaml
 kubectl -n quillflow create configmap quillflow-pipeline --from-file=build/pipeline.yaml --dry-run=client -o yaml |
     kubectl apply -f -
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.site import read_site
 from tests.manifests.rendering import K8S, Manifest, composed, examples, name_of, of_kind, rendered
 
 PAGE = (K8S / "README.md").read_text(encoding="utf-8")
@@ -190,3 +191,18 @@ def _texts(node: Any) -> Iterator[str]:
 
 def _manifests(parts: tuple[str, ...]) -> tuple[Manifest, ...]:
     return rendered(*parts)
+
+
+def test_the_file_that_steps_are_compiled_with_names_what_the_overlay_has() -> None:
+    site, found = read_site(K8S / "kind" / "site.toml"), rendered("local")
+    names = {(one["kind"], one["metadata"]["name"]): one for one in found}
+    namespace, account = names["Namespace", site.namespace], names["ServiceAccount", site.service_account]
+    assert namespace["metadata"]["name"] == account["metadata"]["namespace"]
+    governor = names["Service", "quillflow-governor"]["spec"]["ports"][0]
+    assert site.governor == f"http://quillflow-governor:{governor['port']}"
+    for secret, keys in site.secrets.items():
+        assert set(keys) <= SECRETS[secret]
+    for settings, keys in site.settings.items():
+        assert set(keys) <= set(names["ConfigMap", settings]["data"])
+    given = {name for keys in (*site.secrets.values(), *site.settings.values()) for name in keys.values()}
+    assert given >= {"QUILLFLOW_STORE", "MLFLOW_TRACKING_URI", "AWS_ACCESS_KEY_ID", "QUILLFLOW_GOVERNOR_TOKEN"}
