@@ -72,9 +72,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0], "train")
+        package = (error.name or "").partition(".")[0]
+        extra = _EXTRAS.get(package, "train")
         print(
-            f"error: this command needs the package {error.name!r}: pip install 'quillflow[{extra}]'",
+            f"error: this command needs the package {package!r}: pip install 'quillflow[{extra}]'",
             file=sys.stderr,
         )
         return 2

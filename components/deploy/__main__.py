@@ -15,6 +15,7 @@ from k8s.cluster.release import HTTP_ROUTE
 def main(argv: Sequence[str] | None = None) -> int:
     """Deploy; return the exit code: 0 done or nothing to do, 2 a mistake that the message explains."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     parser = argparse.ArgumentParser(
         prog="python -m components.deploy", description="Deploy the champion by digest."
     )

@@ -66,7 +66,7 @@ def test_make_takes_every_verb_and_variable_of_a_page(page: Path) -> None:
     assert list(wrong_calls_of_make(page)) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "mistakes.md"], ids=name)  # on purpose
 def test_programs_take_every_command_of_a_page(page: Path) -> None:
     for command in commands(page):
         check(command)

@@ -1,6 +1,7 @@
 """Every command in the first table of docs/mistakes.md is typed, and its answer compared with the page."""
 
 import importlib
+import logging
 import os
 import re
 import shlex
@@ -69,7 +70,8 @@ def port() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Programs are called in this process: leave it as it was."""
-    environment = dict(os.environ)
+    environment, root = dict(os.environ), logging.getLogger()
+    handled, level = list(root.handlers), root.level
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     for name in list(os.environ):
         if name.startswith(("QUILLFLOW_", "AWS_", "MLFLOW_", "KF_PIPELINES_")):
@@ -78,6 +80,8 @@ def _as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    root.handlers[:] = handled
+    root.setLevel(level)
     os.environ.clear()
     os.environ.update(environment)
 

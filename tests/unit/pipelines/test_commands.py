@@ -43,7 +43,7 @@ def test_the_compiled_pipeline_holds_every_step_and_its_condition(tmp_path: Path
         (["run", "--root", "{}/file/r", "-p", "lines=/d"], "file"),
         (
             ["run", "--root", "{}/r", "-p", "lines=/d", "-p", "settings=5"],
-            "settings must be an object in JSON, such as",
+            "settings must be an object in JSON",
         ),
         (["loop", "--runs", "{}/r", "--budget", "0"], "--budget"),
         (["compile", "--out", "{}/file/p.yaml"], "file"),
