@@ -6,8 +6,31 @@ that carries the git commit.
 
 import os
 
-GPUS = int(os.environ.get("QUILLFLOW_GPUS", "1"))
-"""GPUs that the compiled train step asks for; 0 for clusters without."""
-TRIALS_AT_ONCE = int(os.environ.get("QUILLFLOW_TRIALS_AT_ONCE", "4"))
-"""Trials of a search that the compiled pipeline runs side by side."""
+from htr.errors import SettingsError
+
 PIPELINE_IMAGE = os.environ.get("QUILLFLOW_IMAGE", "quillflow/components:dev")
+
+
+def gpus() -> int:
+    """Return the number of GPUs that the compiled train step asks for; 0 for clusters without.
+
+    Raises:
+        SettingsError: QUILLFLOW_GPUS is no such number.
+    """
+    return _count("QUILLFLOW_GPUS", 1)
+
+
+def trials_at_once() -> int:
+    """Return how many trials of a search the compiled pipeline runs side by side; 0 for all.
+
+    Raises:
+        SettingsError: QUILLFLOW_TRIALS_AT_ONCE is no such number.
+    """
+    return _count("QUILLFLOW_TRIALS_AT_ONCE", 4)
+
+
+def _count(variable: str, default: int) -> int:
+    text = os.environ.get(variable, "") or str(default)
+    if not (text.isascii() and text.isdigit()):
+        raise SettingsError(f"{variable}: expected a whole number, 0 or more, got {text!r}")
+    return int(text)

@@ -239,7 +239,8 @@ def _read_file(recogniser: Recogniser, file: Path, *, characters: bool, alternat
     try:
         (reading,) = recogniser.read([file.read_bytes()], characters=characters, alternatives=alternatives)
     except OSError as error:
-        return {"file": str(file), "text": None, "confidence": None, "error": f"{error.strerror}; check the path"}
+        do = f"name its images: {file}/*.png" if isinstance(error, IsADirectoryError) else "check the path"
+        return {"file": str(file), "text": None, "confidence": None, "error": f"{error.strerror}; {do}"}
     except ImageError as error:
         return {"file": str(file), "text": None, "confidence": None, "error": str(error)}
     answer: dict[str, Any] = {"file": str(file), "text": reading.text, "confidence": round(reading.confidence, 4)}

@@ -232,9 +232,11 @@ def _load(
 
         lines = open_store(dataset, split, folder, geometry=geometry, alphabet=alphabet, on_line=report)
         if not len(lines):
+            left_out = ", ".join(f"{reason} {count}" for reason, count in lines.reasons().items())
             raise DataError(
-                f"{dataset.path}: no usable line in split {split!r} ({total} there, "
-                f"left out: {lines.reasons()}); training needs lines in 'train' and in 'val'"
+                f"{dataset.path}: no usable line in split {split!r} ({total} there"
+                f"{f'; left out: {left_out}' if left_out else ''}); training needs lines in 'train' and in 'val', "
+                "and python -m htr split deals them anew"
             )
         loaded.append(lines)
     return loaded[0], loaded[1]

@@ -15,6 +15,8 @@ from htr.access_log import AccessLog
 from htr.errors import SettingsError
 from htr.rates import Rates
 from htr.tokens import Token, read_token
+from htr.versions import open_store
+from htr.versions.addresses import STORE_VARIABLE
 from monitoring.governor.audit import Audit
 from monitoring.governor.choosing import LogChooser
 from monitoring.governor.clock import GovernedClock
@@ -23,7 +25,7 @@ from monitoring.governor.governor import Governor
 from monitoring.governor.journal import Journal, read_journal
 from monitoring.governor.kfp_runs import KfpRuns
 from monitoring.governor.labelling import LabellingRequests
-from monitoring.governor.labels import DatasetLabels, LabelSource, StoreLabels
+from monitoring.governor.labels import DatasetLabels, LabelSource, PublishedLabels, StoreLabels
 from monitoring.governor.local_runs import LocalRuns
 from monitoring.governor.measures import PrometheusMeasures
 from monitoring.governor.metrics import GovernorMetrics
@@ -132,7 +134,12 @@ def _parts(args: argparse.Namespace) -> Parts:
                 "--kfp-host needs --package, the YAML that `python -m pipelines compile` wrote, and "
                 "--tracking-uri: whether a run brought a champion is asked of the registry"
             )
-        runs = KfpRuns(host=args.kfp_host, package=args.package)
+        runs = KfpRuns(
+            host=args.kfp_host,
+            package=args.package,
+            namespace=args.kfp_namespace,
+            service_account=args.kfp_service_account,
+        )
         runs.check(
             {"asked_by": "", **dict(args.parameters)}
         )  # before a decision is written that cannot be carried out
@@ -142,6 +149,8 @@ def _parts(args: argparse.Namespace) -> Parts:
         labels = StoreLabels(folder=args.corrections_store, out=out)
     elif args.corrections is not None:
         labels = DatasetLabels(folder=args.corrections)
+    if labels is not None and args.kfp_host is not None and os.environ.get(STORE_VARIABLE):
+        labels = PublishedLabels(lines=labels, store=open_store())  # steps do not see this disk
     registry = MlflowRegistry(tracking_uri=args.tracking_uri, name=args.model_name) if args.tracking_uri else None
     chooser = (
         LogChooser(log=args.log, verdict=args.verdict, corrections=args.corrections_store, state=args.state)
@@ -193,6 +202,8 @@ def _add_serve(commands: Any) -> None:
     where = s.add_mutually_exclusive_group(required=True)
     where.add_argument("--local-root", type=Path, metavar="DIR", help="run the pipeline here, under this folder")
     where.add_argument("--kfp-host", metavar="URL", help="hand the pipeline to Kubeflow Pipelines")
+    s.add_argument("--kfp-namespace", default="", metavar="NAME", help="profile, where it serves several users")
+    s.add_argument("--kfp-service-account", default="", metavar="NAME", help="that the pipeline's steps run as")
     s.add_argument("--package", type=Path, metavar="YAML", help="the compiled pipeline, for --kfp-host")
     s.add_argument(
         "-p",

@@ -9,6 +9,7 @@ name turn up all the same, the older one is kept and the others are terminated (
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -237,6 +238,8 @@ class KfpServer:
             said = " ".join((_text(getattr(error, "body", None)) or str(error) or repr(error)).split())
             if "Caused by " in said:  # an address that does not answer is told with the whole connection pool
                 said = said.rpartition("Caused by ")[2].strip("()'\"")
+                if refused := re.search(r"new connection: (?:\[Errno -?\d+\] )?(.*)", said):
+                    said = f"cannot be reached ({refused[1]}); is it up and reachable from here?"
             if (hint := _HINTS.get(int(status or 0))) is not None:
                 said = f"HTTP {status}: {hint} ({said[:120]})"
             elif isinstance(status, int) and status:

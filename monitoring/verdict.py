@@ -180,7 +180,9 @@ def read_verdict(file: Path) -> Mapping[str, Any]:
         wanted = _FIRST_VERSION if version == 1 else tuple(Verdict.__dataclass_fields__)
         missing = [name for name in wanted if name not in found]
         drifted = [feature["name"] for feature in found["features"] if feature["drifted"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise DataError(f"{file}: no drift verdict there ({error.strerror}); {remedy}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: not a drift verdict ({error!r}); {remedy}") from error
     if version not in READABLE:
         raise DataError(f"{file}: format version {version}, this program reads {READABLE}; check again")

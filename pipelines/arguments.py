@@ -5,6 +5,15 @@ from typing import Any
 
 from htr.errors import SettingsError
 
+_KINDS = {
+    "Float": "a number",
+    "Integer": "a whole number",
+    "Boolean": "true or false",
+    "Dict": """an object in JSON, such as '{"max_lines": 500000}'""",
+    "List": "a list in JSON",
+    "Struct": "an object in JSON",
+}
+
 
 def parameters(pairs: list[str], pipeline: str = "training") -> dict[str, Any]:
     """Turn NAME=VALUE pairs into pipeline arguments of the types that the pipeline declares.
@@ -22,11 +31,11 @@ def parameters(pairs: list[str], pipeline: str = "training") -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or name not in kinds:
-            raise SettingsError(f"-p {pair}: expected NAME=VALUE with NAME one of {sorted(kinds)}")
+            raise SettingsError(f"-p {pair}: expected NAME=VALUE with NAME one of {', '.join(sorted(kinds))}")
         try:
             arguments[name] = _typed(value, kinds[name])
         except ValueError as error:
-            raise SettingsError(f"-p {pair}: {name} must be of type {kinds[name]} ({error})") from error
+            raise SettingsError(f"-p {pair}: {name} must be {_KINDS[kinds[name]]} ({error})") from error
     return arguments
 
 

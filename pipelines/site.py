@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from components.image import GPUS, PIPELINE_IMAGE, TRIALS_AT_ONCE
+from components.image import PIPELINE_IMAGE, gpus, trials_at_once
 from htr.errors import SettingsError
 
 FORMAT_VERSION = 1
@@ -87,14 +87,14 @@ class Site:
     """User and group that steps run as; 0 leaves it to the image."""
     governor: str = ""
     """Address that a run's end is reported to; "" for nobody."""
-    trials_at_once: int = TRIALS_AT_ONCE
+    trials_at_once: int = field(default_factory=trials_at_once)
     keep_finished_s: int = 0
     """How long a finished run's workflow is kept; 0 leaves it to KFP."""
     light: Place = field(default_factory=lambda: Place(cpu="1", memory="2Gi", retries=2))
     """Steps that ask or change the registry, decide, or report."""
     data: Place = field(default_factory=lambda: Place(cpu="2", memory="4Gi"))
     """Steps that read every line."""
-    train: Place = field(default_factory=lambda: Place(cpu="8", memory="16Gi", retries=2, gpus=GPUS))
+    train: Place = field(default_factory=lambda: Place(cpu="8", memory="16Gi", retries=2, gpus=gpus()))
     checkpoints_claim: str = ""
     """Volume claim that training keeps its checkpoints on, so that a lost pod's successor goes on from them."""
     checkpoints_path: str = "/checkpoints"

@@ -32,8 +32,9 @@ def check_port(host: str, port: int, flag: str) -> None:
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise ServiceError(
-                f"{flag} {port}: cannot be bound on {host} ({error}); choose another port"
+                f"{flag} {port}: cannot be bound on {host} ({reason}); choose another port"
             ) from error
 
 

@@ -33,6 +33,8 @@ class KubernetesApi:
         """Path of an object -> field -> who set it."""
         self.writes: list[tuple[str, str]] = []
         """Method and path of every write that changed something."""
+        self.asked: set[tuple[str, str]] = set()
+        """Method and path of every request that came."""
         self.faults: list[tuple[str, Fault]] = []
         """Method of the next request that is to fail, and how; each fails once."""
         self.allowed: set[str] | None = None
@@ -117,6 +119,7 @@ class KubernetesApi:
         parts = urlsplit(target)
         query = parse_qs(parts.query)
         path = parts.path
+        self.asked.add((method, path))
         if self.allowed is not None and method != "GET" and path not in self.allowed:
             return 403, _status(403, "Forbidden", f"may not {method} {path}")
         if method == "GET":

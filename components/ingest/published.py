@@ -10,8 +10,9 @@ from htr.versions import open_store
 from htr.versions.addresses import STORE_VARIABLE
 from htr.versions.kinds import lineage_of
 
-NAME = "training"
-"""What the lines of the newest pipeline run go by."""
+NAME = "merged"
+"""What the lines of the newest pipeline run go by. Not the name that people publish lines to learn from under: the
+next run would merge its corrections with lines that hold them already."""
 
 
 def publish_merged(dataset: Path, base: LinesDataset, corrections: LinesDataset | None) -> str:

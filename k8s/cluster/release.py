@@ -16,6 +16,7 @@ from k8s.cluster.api import Api, ChangedMeanwhileError, NotThereError, Object, O
 RELEASE, ROLLOUT = "quillflow-release", "quillflow-rollout"
 INFERENCE = "serving.kserve.io/v1beta1 inferenceservices"
 ROUTE = "gateway.networking.k8s.io/v1 httproutes"
+INSTANCE, KSERVE = "app.kubernetes.io/instance", "serving.kserve.io/"
 NAMESPACE, STABLE, CANARY, HTTP_ROUTE = "quillflow", "quillflow", "quillflow-canary", "quillflow"
 _ADDRESS = re.compile(r"quillflow\+(?:s3|file)://\S+/bundle/(?P<digest>[0-9a-f]{64})")
 _MADE_BY = f"{RELEASE}-made"
@@ -208,8 +209,26 @@ def _model(service: Object) -> str:
 
 def _copy(pattern: Object, name: str, uri: str) -> Object:
     """Return an InferenceService like another, with a name and a bundle of its own."""
-    metadata = {key: pattern["metadata"][key] for key in ("namespace", "labels") if key in pattern["metadata"]}
-    spec = copy.deepcopy(pattern["spec"])
-    spec["predictor"]["model"]["storageUri"] = uri
-    kind = {key: pattern[key] for key in ("apiVersion", "kind")}
-    return {**kind, "metadata": {**metadata, "name": name}, "spec": spec}
+    found = copy.deepcopy({key: pattern[key] for key in ("apiVersion", "kind", "spec")})
+    before, predictor = pattern["metadata"], found["spec"]["predictor"]
+    predictor["model"]["storageUri"] = uri
+    # Pods that bear the pattern's own labels would be picked by its Service, and get its clients' requests.
+    predictor["labels"] = {**_renamed(predictor.get("labels", {}), before["name"], name), INSTANCE: name}
+    for spread in predictor.get("topologySpreadConstraints", []):
+        if "matchLabels" in spread.get("labelSelector", {}):
+            picked = spread["labelSelector"]["matchLabels"]
+            spread["labelSelector"]["matchLabels"] = _renamed(picked, before["name"], name)
+    # Of annotations KServe's own: how it deploys and scales. Others tell about the pattern (kubectl's, Argo CD's).
+    told = {key: text for key, text in before.get("annotations", {}).items() if key.startswith(KSERVE)}
+    found["metadata"] = {
+        "name": name,
+        "namespace": before["namespace"],
+        "labels": _renamed(before.get("labels", {}), before["name"], name),
+        "annotations": told,
+    }
+    return found
+
+
+def _renamed(labels: Mapping[str, str], before: str, name: str) -> dict[str, str]:
+    """Return labels in which what was the one's name is the other's."""
+    return {key: name if text == before else text for key, text in labels.items()}

@@ -65,7 +65,7 @@ say "a bundle that is not there is never served: the running pod stays"
 before=$(kubectl -n quillflow get inferenceservice quillflow -o 'jsonpath={.spec.predictor.model.storageUri}')
 nothing="${before%/*}/0000000000000000000000000000000000000000000000000000000000000000"
 serve() {
-    kubectl -n quillflow patch inferenceservice quillflow --type json \
+    kubectl -n quillflow patch inferenceservice quillflow --field-manager=quillflow-release --type json \
         -p "[{\"op\": \"replace\", \"path\": \"/spec/predictor/model/storageUri\", \"value\": \"$1\"}]"
 }
 serve "$nothing"

@@ -2,7 +2,7 @@
 # A cluster on this machine with all of Quillflow: cluster, operators, images, secrets, overlay local, a first model.
 #   sh k8s/kind/up.sh OPERATORS
 # OPERATORS: a folder with release manifests, applied by name: 1-cert-manager.yaml, 2-gateway-api.yaml, 3-kserve.yaml
-# (Standard mode), 4-kfp.yaml, and what else the components want. Wants docker, kind, kubectl, openssl, 16 GB.
+# (Standard mode), 4-kfp.yaml (several users, with the profile quillflow: k8s/README.md), and what else the components want. Wants docker, kind, kubectl, openssl, 16 GB.
 # Nobody has run it where it was written: there was no network to fetch nodes and operators by.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -20,7 +20,7 @@ for file in "$operators"/*.yaml; do
 done
 kubectl wait --for=condition=Available deployment --all --all-namespaces --timeout=600s
 
-"$python" -m images build --tag dev
+"$python" -m k8s.images build --tag dev
 docker build -t quillflow/mlflow:3.17.2 k8s/platform/mlflow
 for image in components:dev serving:dev monitoring:dev web:dev mlflow:3.17.2; do
     kind load docker-image --name quillflow "quillflow/$image"
@@ -75,7 +75,7 @@ key() { kubectl -n quillflow get secret quillflow-s3 -o "jsonpath={.data.$1}" | 
 uri=$(AWS_ENDPOINT_URL=http://127.0.0.1:18333 AWS_ACCESS_KEY_ID=$(key AWS_ACCESS_KEY_ID) \
     AWS_SECRET_ACCESS_KEY=$(key AWS_SECRET_ACCESS_KEY) \
     "$python" -m htr publish htr/pretrained/bundle --name quillflow --store s3://quillflow/store | tail -n 1)
-kubectl -n quillflow patch inferenceservice quillflow --type json \
+kubectl -n quillflow patch inferenceservice quillflow --field-manager=quillflow-release --type json \
     -p "[{\"op\": \"add\", \"path\": \"/spec/predictor/model/storageUri\", \"value\": \"$uri\"}]"
 kubectl -n quillflow wait --for=condition=Ready inferenceservice/quillflow --timeout=300s
 kubectl -n quillflow rollout status deployment --timeout=300s

@@ -23,6 +23,9 @@ class KfpRuns:
     """What ``python -m pipelines compile`` wrote."""
     experiment: str = "quillflow"
     namespace: str = ""
+    """Whose runs they are, where Kubeflow Pipelines serves several users; "" where it serves one."""
+    service_account: str = ""
+    """That steps run as; "" leaves it to Kubeflow Pipelines."""
     timeout_s: float = 30.0
     """How long an answer is waited for."""
     prefix: str = "quillflow-retrain-"
@@ -47,6 +50,7 @@ class KfpRuns:
             display_name=self.prefix + key,
             pipeline_spec=package_parts(self.package),
             parameters=typed,
+            service_account=self.service_account,
         )
 
     def check(self, arguments: Mapping[str, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from htr.correction_store import LOG, CorrectionStore
 from htr.errors import OutputError
 from htr.importers.corrections import import_corrections, last_words
 from htr.lines import LinesDataset
+from htr.versions import VersionStore
 from monitoring.governor.events import Labels
 
 
@@ -22,8 +23,15 @@ class LabelSource(Protocol):
             DataError: what is there cannot be read.
         """
 
-    def dataset(self, key: str) -> Path | None:
-        """Return a lines dataset of them for the training of that key; None where there are none."""
+    def dataset(self, key: str) -> Path | str | None:
+        """Return a lines dataset of them for the training of that key: a folder, or a version's address.
+
+        None where there are none.
+
+        Raises:
+            DataError: what is there cannot be read.
+            ServiceError: the store of versions is away or refuses.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +91,22 @@ class StoreLabels:
                 raise OutputError(f"{self.out}: cannot be written ({error.strerror})") from error
             import_corrections(self.folder, out)
         return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedLabels:
+    """Corrected lines whose datasets are published, for trainings that run where the governor's disk is not."""
+
+    lines: LabelSource
+    store: VersionStore
+    name: str = "corrections"
+    """What the newest of them goes by in the store."""
+
+    def count(self) -> Labels:
+        """Return how many lines there are; the store is not asked."""
+        return self.lines.count()
+
+    def dataset(self, key: str) -> str | None:
+        """Publish the dataset of a training, unless the store has it, and return its address, by digest."""
+        folder = self.lines.dataset(key)
+        return None if folder is None else self.store.publish("lines", self.name, folder).uri

@@ -2,16 +2,21 @@
 
 Both are asked about over their own time: the new one since it took over, the one before over the same length
 before that, or as far back as LOOK_BACK_S where less was read then.
+
+Servers count under the registry's version where they follow the alias, and under the bundle's short digest where
+they were told a bundle (on a cluster): a model's series are those of either name.
 """
 
 import json
 import math
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 
+from htr.bundle import short
 from htr.errors import ServiceError
 from monitoring.governor.addresses import without_user_info
 from monitoring.governor.events import Champion, Figures
@@ -58,7 +63,7 @@ class PrometheusMeasures:
         values = {
             name: self._ask(
                 query.format(
-                    model=f"model_version={json.dumps(version)}",
+                    model=f"model_version=~{json.dumps(_either(version, digest))}",
                     digest=f"bundle_digest={json.dumps(digest)}",
                     span=math.ceil(span_s),
                 )
@@ -83,3 +88,9 @@ class PrometheusMeasures:
             said = f"Prometheus at {self.url}: {error}; check --prometheus"
             raise ServiceError(without_user_info(said, self.url)) from error
         return value if math.isfinite(value) else None
+
+
+def _either(version: str, digest: str) -> str:
+    """Return the pattern of the names that a model's series go by; Prometheus matches whole names."""
+    by_digest = [short(digest)] if digest.startswith("sha256:") else []  # else the registry knows none
+    return "|".join(re.escape(name) for name in (version, *by_digest))

@@ -18,7 +18,7 @@ from minio import Minio
 from minio.versioningconfig import VersioningConfig
 
 from htr.__main__ import main
-from htr.bundle import WEIGHTS
+from htr.bundle import WEIGHTS, Bundle
 from htr.checkpoint_store import CheckpointStore
 from htr.errors import AlteredError, ErasedError, MissingError, StoreError
 from htr.lines import LinesWriter
@@ -29,6 +29,7 @@ from htr.versions.records import Index
 from htr.versions.s3 import S3Objects, connection
 from pipelines.doctor.findings import Findings
 from pipelines.doctor.storage import check_store
+from serving.storage import main as storage
 from tests.ceph import MISSING, Gateway, User, gateway
 from tests.conftest import make_line
 from tests.datasets import write_lines
@@ -336,6 +337,27 @@ def test_a_checkpoint_comes_back_from_a_bucket_and_an_altered_one_does_not(
     with pytest.raises(AlteredError, match="not what was sent"):
         store.bring(tmp_path / "third")
     assert content(tmp_path / "third") == {}
+
+
+def test_the_storage_initializer_fetches_what_was_told_and_serves_no_altered_or_foreign_bundle(
+    s3: Gateway, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = write_a_bundle(tmp_path / "bundle")
+    version = open_store(place).publish("bundle", "quillflow", bundle.path)
+    uri = version.uri
+    models = tmp_path / "models"
+    models.mkdir()  # KServe mounts an empty volume
+    assert storage([uri, str(models)]) == 0
+    assert Bundle.open(models).digest == bundle.digest
+    assert storage([uri, str(models)]) == 0, "a container that begins again"
+    assert storage([f"{uri[:-64]}{'0' * 64}", str(tmp_path / "other")]) == 4
+    weights = {file.path: file.sha256 for file in version.files}[WEIGHTS]
+    flip_a_byte(s3, place, f"blobs/{weights[:2]}/{weights}")
+    assert storage([uri, str(tmp_path / "third")]) == 5
+    assert not (tmp_path / "third").exists() or content(tmp_path / "third") == {}
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert storage([uri, str(tmp_path / "fourth")]) == 3
+    assert "wrong" not in capsys.readouterr().err
 
 
 def test_the_doctor_tries_the_rights_and_leaves_nothing_behind(

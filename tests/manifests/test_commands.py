@@ -1,14 +1,17 @@
 """Every command line is one that its program takes, and every path, port and variable in it means something."""
 
 import re
+import shlex
 from pathlib import PurePosixPath
 
 import pytest
 
+from k8s.cluster.release import RELEASE
 from tests.manifests.commands import THIRD_PARTY, BadCommandError, check, expanded
 from tests.manifests.pods import Pod, pods_of, variables
-from tests.manifests.rendering import composed, rendered
+from tests.manifests.rendering import K8S, composed, rendered
 from tests.manifests.sources import is_read
+from tests.servers import ROOT
 
 OF_OTHERS = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"}
 """Read by PostgreSQL's image."""
@@ -29,6 +32,28 @@ def test_every_program_takes_its_arguments() -> None:
             check(command, args)
             tried.add(line)
     assert len(tried) >= 9
+
+
+def test_every_program_that_the_scripts_for_kind_start_takes_its_arguments() -> None:
+    tried = [
+        shlex.split(line)
+        for script in sorted((K8S / "kind").glob("*.sh"))
+        for line in re.findall(r'"\$python" -m ([^|>)\n]+)', script.read_text().replace("\\\n", ""))
+    ]
+    for name, *args in tried:
+        check(["python", "-m", name], args)
+    assert len(tried) >= 3
+
+
+def test_nothing_of_ours_sets_a_bundle_as_a_manager_that_a_release_refuses_to_overrule() -> None:
+    files = [*(K8S / "kind").glob("*.sh"), *(ROOT / "docs").glob("*.md"), K8S / "README.md"]
+    patches = [
+        line
+        for file in files
+        for line in re.findall(r"kubectl [^|;\n]*\bpatch (?:isvc|inferenceservice)\b.*", file.read_text())
+    ]
+    assert len(patches) >= 3
+    assert all(f"--field-manager={RELEASE} " in line for line in patches), patches
 
 
 def test_a_renamed_flag_or_a_missing_variable_would_be_noticed() -> None:

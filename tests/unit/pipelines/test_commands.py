@@ -41,7 +41,10 @@ def test_the_compiled_pipeline_holds_every_step_and_its_condition(tmp_path: Path
     [
         (["run", "--root", "{}/r"], "-p lines=DIR"),
         (["run", "--root", "{}/file/r", "-p", "lines=/d"], "file"),
-        (["run", "--root", "{}/r", "-p", "lines=/d", "-p", "settings=5"], "settings must be of type"),
+        (
+            ["run", "--root", "{}/r", "-p", "lines=/d", "-p", "settings=5"],
+            "settings must be an object in JSON, such as",
+        ),
         (["loop", "--runs", "{}/r", "--budget", "0"], "--budget"),
         (["compile", "--out", "{}/file/p.yaml"], "file"),
         (["loop", "--runs", "{}/r", "--lines", "{}/nowhere"], "not a lines dataset"),

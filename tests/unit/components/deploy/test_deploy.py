@@ -1,3 +1,4 @@
+import copy
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from htr.bundle import Bundle
 from htr.errors import ServiceError, SettingsError
 from htr.versions import open_store
 from k8s.cluster.api import Api, NotThereError, OwnedElsewhereError
-from k8s.cluster.release import digest_of
+from k8s.cluster.release import Servers, digest_of
 from tests.kubernetes_api import KubernetesApi, kubernetes_api
-from tests.rollout import CANARY_PATH, NEW, OLD, ROUTE_PATH, STABLE_PATH, place_release
+from tests.manifests.rendering import of_kind, rendered
+from tests.manifests.rights import needed, rights_of
+from tests.rollout import CANARY_PATH, NEW, OLD, ROUTE_PATH, SERVICES, STABLE_PATH, place_release
 from tests.servers import ModelRegistry, untaught_bundle
 
 NAMESPACE = "/apis/serving.kserve.io/v1beta1/namespaces/quillflow/inferenceservices"
@@ -224,3 +227,41 @@ def test_no_champion_is_said(api: KubernetesApi, deploying: Deploying, tmp_path:
     deploying.tracking_uri = ModelRegistry(tmp_path / "empty").uri
     with pytest.raises(ServiceError, match="no champion to deploy"):
         deploying("stable")
+
+
+@pytest.mark.parametrize(
+    ("parts", "target"),
+    [(("local",), "stable"), (("local", "canary"), "canary"), (("staging",), "canary")],
+    ids=["stable", "canary", "staging"],
+)
+def test_the_account_of_the_step_may_what_it_asks_on_the_manifests_that_are_applied(
+    api: KubernetesApi, deploying: Deploying, parts: tuple[str, ...], target: str
+) -> None:
+    found = rendered(*parts)
+    for one in of_kind(found, "InferenceService"):
+        api.put(f"{SERVICES}/{one['metadata']['name']}", one)
+    for one in of_kind(found, "HTTPRoute"):
+        api.put(ROUTE_PATH, one)
+    deploying(target)  # the first one: to the stable server in any case
+    api.edit(STABLE_PATH, "spec.predictor.model.storageUri", OLD, manager="kubectl")
+    deploying(target)
+    assert {verb for verb, *_ in needed(api)} == {"get", "patch"}
+    assert needed(api) <= rights_of(found, "quillflow-pipeline")
+
+
+def test_a_canary_that_is_made_like_the_stable_server_gets_none_of_its_clients(api: KubernetesApi) -> None:
+    found = rendered("local")
+    stable = copy.deepcopy(of_kind(found, "InferenceService")[0])  # renderings are shared by tests
+    stable["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = "{}"
+    api.put(STABLE_PATH, stable)
+    Servers(api=Api(url=api.url, wait=lambda _: None)).serve("quillflow-canary", NEW, like="quillflow")
+    made = api.objects[CANARY_PATH]
+    for service in of_kind(found, "Service"):
+        picked = service["spec"]["selector"].items() <= made["spec"]["predictor"]["labels"].items()
+        assert not picked, service["metadata"]["name"]
+    (spread,) = made["spec"]["predictor"]["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= made["spec"]["predictor"]["labels"].items()
+    assert set(made["metadata"]["annotations"]) == {
+        "serving.kserve.io/deploymentMode",
+        "serving.kserve.io/autoscalerClass",
+    }

@@ -40,11 +40,27 @@ def test_ingest_reads_an_address_and_names_what_it_merged(
     merged = run("store:letters", str(extra.path), tmp_path / "merged")
     _, version = find_version(merged.metadata["version_uri"], "lines")
     assert version.digest == merged.metadata["digest"].removeprefix("sha256:") != given.digest
-    assert store.resolve("lines", "training").lineage.parent == given.digest
-    assert store.diff("lines", "letters", "training").came == ("corrections/line-9",)
+    assert store.resolve("lines", "merged").lineage.parent == given.digest
+    assert store.diff("lines", "letters", "merged").came == ("corrections/line-9",)
 
 
 def test_an_address_that_leads_nowhere_leaves_nothing_behind(store: VersionStore, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no lines named 'letters'"):
         run(f"quillflow+{store.uri}/lines/letters", "", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_second_retraining_from_the_same_name_takes_the_lines_that_were_published_and_all_corrections(
+    store: VersionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUILLFLOW_STORE", store.uri)
+    base = write_lines(tmp_path / "base", [make_line(f"line {n}", n) for n in range(4)])
+    store.publish("lines", "training", base.path, Lineage())
+    for number in (1, 2):  # each training gets all corrections, those of the one before included
+        made = write_lines(
+            tmp_path / f"made-{number}", [make_line(f"corrected {n}", 9 + n) for n in range(number)]
+        )
+        given = store.publish("lines", "corrections", made.path).uri
+        run("store:training", given, tmp_path / f"out-{number}")
+        ids = {line.id for line in LinesDataset.open(tmp_path / f"out-{number}").lines()}
+        assert ids == {f"line-{n}" for n in range(4)} | {f"corrections/line-{9 + n}" for n in range(number)}

@@ -49,6 +49,23 @@ def test_a_run_is_started_under_its_key_with_typed_parameters_and_found_again(pa
     assert made["runtime_config"]["parameters"] == {"lines": "s3://b/7", "epochs": 10}
 
 
+def test_a_run_belongs_to_the_profile_and_its_steps_run_as_the_account_that_may_deploy(package: Path) -> None:
+    with kfp_api() as api:
+        runs = KfpRuns(
+            host=api.url,
+            package=package,
+            timeout_s=0.5,
+            namespace="quillflow",
+            service_account="quillflow-pipeline",
+        )
+        runs.start("abc-1", {"lines": "x"})
+        (made,) = api.runs
+        assert made["service_account"] == "quillflow-pipeline"
+        (experiment,) = api.experiments
+        assert experiment["namespace"] == "quillflow"
+        assert runs.find("abc-1") is not None
+
+
 def test_an_answer_that_never_comes_is_given_up_and_the_run_is_there_all_the_same(package: Path) -> None:
     with kfp_api() as api:
         api.lose_answers = 1
