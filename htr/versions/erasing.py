@@ -47,6 +47,7 @@ def erase_version(objects: Objects, kind: str, digest: str, *, at: str) -> Erase
     known = index.tombstone(kind, digest)
     if stored is None and known is None:
         raise MissingError(f"{objects.uri}: no {kind} with digest {digest}; see: python -m htr versions {kind}")
+    objects.prepare()  # a place that ignores conditions could lose what others publish meanwhile
     files = {file.sha256 for file in Manifest.from_bytes(stored.data, key).files} if stored else set()
     stone = known or Tombstone(kind=kind, digest=digest, erased=at)
     stone = replace(stone, pending=tuple(sorted(files | set(stone.pending))))
