@@ -38,7 +38,7 @@ NEW_HAND_FALL = 0.30
 OLD_HANDS_RISE = 0.005
 """Largest rise of the CER on the old hands' test lines."""
 BASE_SETTINGS = {"augmentation": 0.5, "warmup_share": 0.05, "learning_rate": 0.005}
-RETRAIN_SETTINGS = {"augmentation": 0.75, "warmup_share": 0.05, "learning_rate": 0.004, "correction_share": 0.4}
+RETRAIN_SETTINGS = {"augmentation": 1.0, "warmup_share": 0.05, "learning_rate": 0.004, "correction_share": 0.3}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         "--budget", type=int, default=60_000, help="lines shown in the first training (%(default)s)"
     )
     parser.add_argument("--settings", type=json.loads, default={}, help="more training settings of it, JSON")
-    parser.add_argument("--retrain-budget", type=int, default=40_000, help="and in the second (%(default)s)")
+    parser.add_argument("--retrain-budget", type=int, default=100_000, help="and in the second (%(default)s)")
     parser.add_argument("--retrain-settings", type=json.loads, default={}, help="more of its settings, JSON")
     parser.add_argument("--corrections", type=int, default=128, help="lines that are corrected (%(default)s)")
     parser.add_argument("--margin", type=float, default=0.02, help="the gate's, on old hands (%(default)s)")
