@@ -39,8 +39,8 @@ def rounds(
     """
     until = time.monotonic() + seconds
     whole = {part.name: _whole(part, folder / "whole" / part.name) for part in parts}
-    faults = ["kill", "kill", "kill twice", "two at once", *(["disk full"] if has_small_disks(folder) else [])]
-    turns = [(part, fault) for part in parts for fault in faults]
+    faults = ["kill", *(["disk full"] if has_small_disks(folder) else []), "kill twice", "two at once", "kill"]
+    turns = [(part, fault) for fault in faults for part in parts]  # few rounds reach every part
     for number in range(first, count):
         if time.monotonic() > until:
             return

@@ -141,7 +141,8 @@ def test_an_image_holds_every_package_of_the_project_that_its_own_code_imports()
         (words,) = re.findall(r"install\.sh code (.+)", image.dockerfile.read_text())
         folders = {"htr", *words.split()}
         for folder in folders - {"pipelines"}:
-            imported = {name for file in (ROOT / folder).rglob("*.py") for name in _imported(file)} & ours
+            held = ROOT / ("k8s/cluster" if folder == "k8s" else folder)  # the rest of k8s stays outside
+            imported = {name for file in held.rglob("*.py") for name in _imported(file)} & ours
             assert imported <= folders, f"{image.name}: {folder} needs {imported - folders}"
 
 
