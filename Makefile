@@ -64,7 +64,7 @@ lint: setup ## Style, types, who imports whom
 test: setup ## All tests, with coverage
 	@sh tests/debian-packages.sh
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(TESTS)
 
 format: setup ## Rewrite the code in the project's style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -26,7 +26,7 @@ def test_names_and_passwords_are_taken_out_and_the_rest_stays(text: str, left: s
 
 
 @pytest.mark.filterwarnings("ignore:This client only works:FutureWarning")
-@pytest.mark.parametrize("address", ["http://ann:s3cret@127.0.0.1", "http://ann:s3cret@127.0.0.1:9"])
+@pytest.mark.parametrize("address", ["http://zoe:s3cret@127.0.0.1", "http://zoe:s3cret@127.0.0.1:9"])
 def test_no_client_tells_the_password_of_a_server_that_is_away(address: str) -> None:
     for ask in (
         lambda: PrometheusMeasures(address).compare(NEW, 10.0),
@@ -37,4 +37,4 @@ def test_no_client_tells_the_password_of_a_server_that_is_away(address: str) -> 
             ask()
         assert "127.0.0.1" in str(caught.value)
         assert "s3cret" not in str(caught.value)
-        assert "ann" not in str(caught.value)
+        assert "zoe" not in str(caught.value)
