@@ -71,7 +71,7 @@ class Loop:
         root = self._new_root()
         try:
             whole, base, new_hand, what = self._data(root, lines, arriving)
-        except BaseException:
+        except BaseException:  # Ctrl-C included
             shutil.rmtree(root)  # there is nothing in it yet that anybody would want
             raise
         summary: dict[str, Any] = {

@@ -69,7 +69,7 @@ class ModelServer:
             )
         try:
             self._wait_until_ready()
-        except BaseException:
+        except BaseException:  # Ctrl-C included: no server is left behind
             self._process.kill()
             raise
         return self

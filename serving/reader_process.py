@@ -58,7 +58,7 @@ def _answer(asked: dict[str, Any], image: bytes, load: Callable[[Path], Recognis
         return {"image_error": {"reason": error.reason, "message": str(error)}}
     except BundleError as error:
         return {"bundle_error": str(error)}
-    except Exception:
+    except Exception:  # told to the server, which logs it: one bad line must not cost the process
         return {"failed": traceback.format_exc()}
 
 

@@ -106,7 +106,7 @@ def fetch(uri: str, folder: Path, environment: Mapping[str, str] = os.environ) -
         except StoreError:
             _clear(folder, but={STAGING})  # what was fetched so far is taken up by the next try
             raise
-        except BaseException:
+        except BaseException:  # a stop included: a whole bundle is left, or none
             _clear(folder)
             raise
         shutil.rmtree(staging)

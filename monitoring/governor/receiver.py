@@ -201,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer()
         except (ConnectionError, TimeoutError):
             self.close_connection = True
-        except Exception:
+        except Exception:  # a fault of ours is for our log, not for the client, and must not end the service
             logger.exception("%s %s failed", self.command, self.path)
             self._answer(500, {"error": "internal error"})
 

@@ -113,7 +113,7 @@ def safely(note: gr.HTML, opened: gr.State, act: Callable[..., Updates]) -> Call
         except QuillflowError as error:
             logger.info("refused: %s", error)
             updates = {note: look.note(plain(error), bad=True)}
-        except Exception:
+        except Exception:  # its text is for our log; the person sees that something failed, and can go on
             logger.exception("a fault in the page")
             updates = {note: look.note(FAULT, bad=True)}
         return {opened: page, **updates}
