@@ -118,6 +118,6 @@ def run_config(site: Site) -> Any:
     return dsl.PipelineConfig(
         workspace=volume,
         ttl_seconds_after_finished=site.keep_finished_s or None,
-        # Of the workflow, not of its pods: those count from when they were given a node, and may wait for one for ever.
+        # Of the workflow: a pod's own counts from when it has a node, and it may wait for one for ever.
         active_deadline_seconds=site.run_timeout_s or None,
     )

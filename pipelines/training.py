@@ -100,7 +100,9 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
                 or ``gitops:FOLDER``; "" for none, as where a server follows the alias (docs/rollout.md).
             store: object store that it is deployed from, ``s3://BUCKET/PREFIX``; "" takes QUILLFLOW_STORE.
         """
-        data = place(ingest(lines=lines, corrections=corrections, held_back=held_back), site, "data", asks=["store"])
+        data = place(
+            ingest(lines=lines, corrections=corrections, held_back=held_back), site, "data", asks=["store"]
+        )
         if contents:  # the same contents by the same code: the merged dataset of an earlier run will do
             data.set_caching_options(True, cache_key=contents)
         dataset = data.outputs["dataset"]

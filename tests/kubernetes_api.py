@@ -140,7 +140,6 @@ class KubernetesApi:
         self.writes.append(("POST", path))
         return 201, self.objects[path]
 
-
     def _token(self, account: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer a TokenRequest: of an account that is there, bound to an object that is the one that is named."""
         if account not in self.objects:
@@ -148,7 +147,9 @@ class KubernetesApi:
         bound = body["spec"]["boundObjectRef"]
         there = self.objects.get(f"{account.rpartition('/serviceaccounts/')[0]}/secrets/{bound['name']}", {})
         if there.get("metadata", {}).get("uid") != bound["uid"]:
-            return 409, _status(409, "Conflict", f"the UID in the bound object reference ({bound['uid']}) does not match")
+            return 409, _status(
+                409, "Conflict", f"the UID in the bound object reference ({bound['uid']}) does not match"
+            )
         self._version += 1
         given = {"token": f"token-{self._version}", "expirationTimestamp": "2026-11-21T22:00:00Z"}
         return 201, {**body, "status": given}

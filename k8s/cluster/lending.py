@@ -84,9 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             seconds=args.seconds,
         )
     except (QuillflowError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return 2
-    print(f"{args.secret}: a token of {args.account}, good until {until}")
+    sys.stdout.write(f"{args.secret}: a token of {args.account}, good until {until}\n")
     return 0
 
 

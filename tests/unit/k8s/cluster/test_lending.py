@@ -79,7 +79,7 @@ def test_a_pod_that_was_lent_a_token_uses_that_and_not_its_own(
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert find_api().token_file == own / "token"
     other.mkdir()  # the secret is mounted, and nobody has filled it so far
-    with pytest.raises(SettingsError, match="no token there yet.*quillflow-lend-token"):
+    with pytest.raises(SettingsError, match=r"no token there yet.*quillflow-lend-token"):
         find_api()
     (other / "token").write_text("lent")
     found = find_api()
