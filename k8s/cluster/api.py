@@ -183,8 +183,8 @@ def find_api(url: str = "") -> Api:
     account = LENT_ACCOUNT if LENT_ACCOUNT.is_dir() else _ACCOUNT
     if host and account == LENT_ACCOUNT and not (account / "token").is_file():
         raise SettingsError(
-            f"{account}: no token there yet; quillflow-lend-token puts one into the secret every 20 minutes, or at "
-            "once: kubectl -n quillflow create job --from=cronjob/quillflow-lend-token now"
+            f"{account}: no token there yet; quillflow-lend-token puts one there every 20 minutes, or at once: "
+            "kubectl -n quillflow create job --from=cronjob/quillflow-lend-token now"
         )
     if not host or not (account / "token").is_file():
         raise SettingsError(
