@@ -31,7 +31,7 @@ def check_cluster(found: Findings, site: Site, timeout_s: float) -> None:
     found.ok("kubernetes: answers", f"version {version.get('gitVersion', '?')}")
     _check_crds(look)
     _check_mode(look)
-    _check_gpus(look, site.train)
+    check_gpus(look, site.train)
     if site.namespace:
         check_namespace(look, site)
     else:
@@ -73,7 +73,8 @@ def _check_mode(look: Look) -> None:
         )
 
 
-def _check_gpus(look: Look, place: Place) -> None:
+def check_gpus(look: Look, place: Place) -> None:
+    """Check that a node has the GPUs that a training asks for, and would take it."""
     if not place.gpus:
         look.found.skip("kubernetes: gpus", "trainings ask for none")
         return

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from htr.errors import SettingsError
 from pipelines.__main__ import main
 from pipelines.doctor import Findings, examine, report_text
 from pipelines.doctor.cluster import check_cluster
 from pipelines.doctor.here import check_here
 from pipelines.doctor.namespace import amount
+from pipelines.doctor.room import warnings_of_room
 from pipelines.doctor.services import check_governor, check_mlflow
 from pipelines.doctor.storage import check_store
 from pipelines.site import Place, Site, Toleration
@@ -235,6 +237,34 @@ def test_stores_that_kfps_launcher_is_told_of_may_have_keys_of_their_own(cluster
 )
 def test_quantities_are_read_as_kubernetes_does(text: str, number: float) -> None:
     assert amount(text) == number
+
+
+def test_what_cannot_run_is_refused_before_it_is_asked_for_and_what_may_wait_is_said(cluster: Pages) -> None:
+    assert warnings_of_room(SITE) == []
+    cluster["/api/v1/nodes"] = {"items": []}
+    (told,) = warnings_of_room(SITE)
+    assert told.startswith("no node has 2 x nvidia.com/gpu")
+    cluster[QUOTAS] = {"items": [quota({"requests.nvidia.com/gpu": "0"})]}
+    with pytest.raises(SettingsError, match=r"train wants 2 of .*gpu, of which 0 may be had.*--unchecked"):
+        warnings_of_room(SITE)
+    (told,) = warnings_of_room(replace(SITE, namespace=""))
+    assert "no cluster was looked at" in told
+    assert "after 72 hours" in told
+    assert warnings_of_room(replace(SITE, namespace="", train=Place(cpu="8", memory="16Gi"))) == []
+
+
+def test_the_command_refuses_what_would_wait_for_ever_and_starts_it_unchecked(
+    cluster: Pages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster[QUOTAS] = {"items": [quota({"requests.nvidia.com/gpu": "0"})]}
+    (tmp_path / "site.toml").write_text('format_version = 1\nnamespace = "quillflow"\n')
+    with kfp_api() as api:
+        words = ["submit", "--host", api.url, "--site", str(tmp_path / "site.toml"), "-p", "lines=/lines"]
+        assert main(words) == 2
+        assert "train wants 1 of requests.nvidia.com/gpu" in capsys.readouterr().err
+        assert api.runs == []
+        assert main([*words, "--unchecked"]) == 0
+        assert len(api.runs) == 1
 
 
 def test_a_cluster_that_is_away_is_one_finding(cluster: Pages, tmp_path: Path) -> None:
