@@ -100,7 +100,8 @@ def served(folder: Path) -> Iterator[Scraped]:
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            with suppress(OSError):  # Prometheus has given up
+                self.wfile.write(data)
 
         def log_message(self, *args: object) -> None:
             pass

@@ -69,9 +69,7 @@ def _fetch(fate: Fate, place: str, digest: str, out: Path) -> None:
         raise
 
 
-def _wrong(
-    running: Gateway, place: str, digests: list[str], bundles: list[Path], folder: Path
-) -> Iterator[str]:
+def _wrong(running: Gateway, place: str, digests: list[str], bundles: list[Path], folder: Path) -> Iterator[str]:
     """Look at the store itself, without the proxy."""
     with _as(running, running.endpoint):
         store = open_store(place)
