@@ -218,8 +218,9 @@ class Guard:
         assert rollout is not None  # noqa: S101
         if changed := self._changed():
             return Looked(choice=changed[0], reason=changed[1], cursor=state.cursor)
-        stable, blind = self._ask("stable", rollout.stable_uri)
-        canary, away = self._ask("canary", rollout.canary_uri)
+        stable, blind, stable_heard = self._ask("stable", rollout.stable_uri)
+        canary, away, canary_heard = self._ask("canary", rollout.canary_uri)
+        unheard = not (stable_heard or canary_heard)
         settled = state.phase == "settling" and self._settled(rollout.canary_uri)
         if not away and state.phase == "waiting" and not self._is_ready("canary", rollout.canary_uri):
             away = "its InferenceService is not ready"
@@ -244,6 +245,7 @@ class Guard:
             at=self.clock.at(),
             away=away,
             blind=blind,
+            unheard=unheard,
             canary=sums["canary"],
             stable=sums["stable"],
             pairs=total,
@@ -261,7 +263,7 @@ class Guard:
             pairs=pairs.pairs,
             cursor=pairs.cursor,
             bounds=bounds,
-            is_away=bool(away),
+            is_away=bool(away) and not unheard,
             findings=findings,
         )
 
@@ -276,14 +278,14 @@ class Guard:
             logger.warning("no paired lines: %s", error)
             return nothing
 
-    def _ask(self, arm: Arm, uri: str) -> tuple[dict[str, Sample], str]:
-        """Return the samples of an arm's processes that serve a bundle, and why not all of them do."""
+    def _ask(self, arm: Arm, uri: str) -> tuple[dict[str, Sample], str, bool]:
+        """Return samples of an arm's processes that serve a bundle, why not all do, and whether it was answered."""
         try:
             found = self.parts.source.read(arm)
         except ServiceError as error:
-            return {}, str(error)
+            return {}, str(error), False
         serving = {name: one for name, one in found.items() if one.digest == f"sha256:{digest_of(uri)}"}
-        return serving, _serves_else(found, uri)
+        return serving, _serves_else(found, uri), True
 
     def _changed(self) -> tuple[Choice, str] | None:
         """Say what somebody else has changed that is ours to change, and what follows; None where nothing."""
