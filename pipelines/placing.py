@@ -9,6 +9,7 @@ from typing import Any, Literal
 from kfp import dsl
 
 from components.image import PIPELINE_IMAGE
+from htr.tenants import VARIABLE as TENANT
 from pipelines.site import Place, Site
 
 Kind = Literal["light", "data", "train"]
@@ -22,6 +23,8 @@ def place(task: Any, site: Site, kind: Kind) -> Any:
     task.set_caching_options(False).set_cpu_limit(where.cpu).set_memory_limit(where.memory)
     if site.image != PIPELINE_IMAGE:
         task.set_container_image(site.image)
+    if site.tenant:
+        task.set_env_variable(TENANT, site.tenant)
     if where.retries:
         task.set_retry(
             where.retries,
