@@ -228,7 +228,7 @@ def _claim_and_die(folder: Path, steps: int) -> None:
 
 def test_a_claim_that_is_killed_anywhere_is_ended_by_the_next(tmp_path: Path) -> None:
     forked = multiprocessing.get_context("fork")
-    for steps in range(0, 400, 9):
+    for steps in range(0, 400, 27):
         folder = tmp_path / str(steps)
         child = forked.Process(target=_claim_and_die, args=(folder, steps))
         child.start()
