@@ -14,6 +14,7 @@ from htr.access_log import FILE as ACCESS_LOG
 from htr.access_log import AccessLog
 from htr.errors import SettingsError
 from htr.rates import Rates
+from htr.tenants import Tenant
 from htr.tokens import Token, read_token
 from htr.versions import open_store
 from htr.versions.addresses import STORE_VARIABLE
@@ -53,6 +54,7 @@ def serve_governor(args: argparse.Namespace) -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     policy, token, tls = read_policy(args.policy), _token(args), _tls(args)
     _check_exposure(args.host, token, tls, no_token=args.no_token)
+    Tenant.of(os.environ).claim(args.state)
     parts = _parts(args)
     journal = Journal(args.state)
     with journal.alone():
@@ -151,7 +153,11 @@ def _parts(args: argparse.Namespace) -> Parts:
         labels = DatasetLabels(folder=args.corrections)
     if labels is not None and args.kfp_host is not None and os.environ.get(STORE_VARIABLE):
         labels = PublishedLabels(lines=labels, store=open_store())  # steps do not see this disk
-    registry = MlflowRegistry(tracking_uri=args.tracking_uri, name=args.model_name) if args.tracking_uri else None
+    registry = (
+        MlflowRegistry(tracking_uri=args.tracking_uri, name=Tenant.of(os.environ).registered(args.model_name))
+        if args.tracking_uri
+        else None
+    )
     chooser = (
         LogChooser(log=args.log, verdict=args.verdict, corrections=args.corrections_store, state=args.state)
         if args.log is not None
