@@ -40,6 +40,7 @@ from monitoring.governor.replay import Replayed, described, explain, redecide
 from monitoring.governor.runs import Runs
 from monitoring.governor.serve import Turns, serve
 from monitoring.governor.servers import ClusterServers
+from monitoring.rollout.metrics import RolloutMetrics
 
 TOKEN_VARIABLE = "QUILLFLOW_GOVERNOR_TOKEN"  # noqa: S105 - the variable's name
 
@@ -73,7 +74,12 @@ def serve_governor(args: argparse.Namespace) -> int:
         audit = Audit(store=args.corrections_store) if args.corrections_store is not None else None
         service = Service(
             governor=governor,
-            metrics=GovernorMetrics(governor=governor, verdict=args.verdict, audit=audit).text,
+            metrics=GovernorMetrics(
+                governor=governor,
+                verdict=args.verdict,
+                audit=audit,
+                others={} if args.rollout is None else {"rollout": RolloutMetrics(args.rollout)},
+            ).text,
             token=token,
             wake=turns.wake,
             rates=Rates(args.write_rate),
@@ -250,6 +256,9 @@ def _add_serve(commands: Any) -> None:
         "--log", type=Path, metavar="DIR", help="the prediction log: lines to correct are chosen from it"
     )
     s.add_argument("--verdict", type=Path, metavar="FILE", help="the newest drift.json: window and metrics")
+    s.add_argument(
+        "--rollout", type=Path, metavar="DIR", help="a rollout's state folder, to tell Prometheus how far it is"
+    )
     s.add_argument("--host", default="127.0.0.1", help="address to bind (default %(default)s)")
     s.add_argument("--port", type=int, default=8090, help="0: any free one (default %(default)s)")
     s.add_argument("--token-file", type=Path, metavar="FILE", help=f"clients must send it (or {TOKEN_VARIABLE})")

@@ -77,7 +77,7 @@ class Servers:
                     return True
             if _model(before) == uri or (over and _model(before) != over):
                 return False
-            wanted = {
+            wanted: Object = {
                 "apiVersion": INFERENCE.partition(" ")[0],
                 "kind": "InferenceService",
                 "metadata": {"name": name, "namespace": self.namespace},

@@ -51,6 +51,12 @@ class MlflowRegistry:
         with self._asking() as client:
             return str(client.get_model_version(self.name, version).tags.get(ASKED_BY_TAG, ""))
 
+    def was_taken_back(self, digest: str) -> bool:
+        """Return whether a version with this bundle (``sha256:...``) lost the alias because it did worse."""
+        with self._asking() as client:
+            found = client.search_model_versions(f"name = '{self.name}' and tags.{DIGEST_TAG} = '{digest}'")
+            return any(one.tags.get(TAKEN_BACK_TAG) == "true" for one in found)
+
     def move_back(self, champion: Champion) -> tuple[bool, str]:
         """Give the alias back to the version before; where somebody else moved it meanwhile, let it be.
 
