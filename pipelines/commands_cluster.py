@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from htr.errors import SettingsError
+from htr.errors import SettingsError, TenantError
+from htr.tenants import Tenant
 from pipelines.arguments import parameters
 from pipelines.commit import git_commit
 from pipelines.site import Site, read_site
@@ -103,11 +104,21 @@ def _add_server(verb: argparse.ArgumentParser) -> None:
 
 
 def site_of(args: argparse.Namespace) -> Site:
-    """Return the site that the options name, what they say of it put in."""
+    """Return the site that the options name, what they say of it put in, and whose process this is.
+
+    Raises:
+        TenantError: the file is that of another tenant.
+    """
     named = args.site or (Path(os.environ["QUILLFLOW_SITE"]) if os.environ.get("QUILLFLOW_SITE") else None)
     site = read_site(named)
     said = {name: getattr(args, name, None) for name in ("host", "namespace", "experiment")}
     site = replace(site, **{name: value for name, value in said.items() if value})
+    tenant = Tenant.of(os.environ)
+    if not tenant.is_default and site.tenant not in {"", tenant.name}:
+        raise TenantError(f"{named}: is another tenant's; give this process's own with --site")
+    tenant = Tenant(site.tenant) if site.tenant else tenant
+    if not tenant.is_default:
+        site = replace(site, tenant=tenant.name, experiment=tenant.registered(site.experiment))
     return site if site.host else replace(site, host=os.environ.get(ENDPOINT, ""))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from kfp import dsl
 
 from components.image import PIPELINE_IMAGE
+from htr.tenants import VARIABLE as TENANT
 from k8s.cluster.api import LENT_ACCOUNT
 from pipelines.site import Place, Site
 
@@ -34,6 +35,8 @@ def place(task: Any, site: Site, kind: Kind, *, asks: Collection[Service] = ()) 
     task.set_caching_options(False).set_cpu_limit(where.cpu).set_memory_limit(where.memory)
     if site.image != PIPELINE_IMAGE:
         task.set_container_image(site.image)
+    if site.tenant:
+        task.set_env_variable(TENANT, site.tenant)
     if where.retries:
         task.set_retry(
             where.retries,

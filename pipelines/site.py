@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from components.image import PIPELINE_IMAGE, gpus, trials_at_once
 from htr.errors import SettingsError
+from htr.tenants import DEFAULT, Tenant
 
 FORMAT_VERSION = 1
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|[KMGTPE]i?)?")
@@ -77,6 +78,8 @@ class Site:
     """Address of the KFP API; "" takes KF_PIPELINES_ENDPOINT from the environment."""
     namespace: str = ""
     """Profile, where KFP serves several users."""
+    tenant: str = ""
+    """Whose runs these are: in every step's environment, and before the experiment's name; "" for nobody."""
     experiment: str = "quillflow"
     service_account: str = ""
     """That steps run as; "" for KFP's own."""
@@ -114,6 +117,7 @@ class Site:
     """ConfigMaps, likewise."""
 
     def __post_init__(self) -> None:
+        Tenant(self.tenant or DEFAULT)
         if self.checkpoints_claim and self.workspace:
             raise SettingsError("checkpoints: give a claim or a workspace, not both")
         if self.workspace and not _QUANTITY.fullmatch(self.workspace):
@@ -190,7 +194,9 @@ def _site(found: dict[str, Any]) -> Site:
         if not isinstance(names, list):
             raise SettingsError(f"pull_secrets: expected a list of names, got {names!r}")
         given["pull_secrets"] = tuple(_text("pull_secrets", name) for name in names)
-    for name in ("host", "namespace", "experiment", "service_account", "image", "governor", "deploy_token"):
+    for name in (
+        "host", "namespace", "tenant", "experiment", "service_account", "image", "governor", "deploy_token",
+    ):  # fmt: skip
         if name in found:
             given[name] = _text(name, found.pop(name))
     for name in ("run_as", "keep_finished_s", "trials_at_once", "run_timeout_s", "direct_artifacts"):
