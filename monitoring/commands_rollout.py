@@ -13,9 +13,10 @@ from k8s.cluster.api import find_api
 from k8s.cluster.release import CANARY, HTTP_ROUTE, NAMESPACE, STABLE, Route, Servers
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.registry import MlflowRegistry
-from monitoring.rollout.guard import Guard, Parts
+from monitoring.rollout.guard import Guard
 from monitoring.rollout.journal import Journal
 from monitoring.rollout.pairs import LoggedPairs, PairSource, Probes
+from monitoring.rollout.parts import Parts
 from monitoring.rollout.policy import read_policy
 from monitoring.rollout.records import Done, Looked, Started
 from monitoring.rollout.sources import Pages, Prometheus, Source

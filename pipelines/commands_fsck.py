@@ -58,6 +58,8 @@ def fsck(args: argparse.Namespace, *, show: Callable[[str], None]) -> int:
         looked_at |= places.counts()
     if args.store is not None:
         store = open_store(args.store)
+        if not store.is_there():
+            raise SettingsError(f"{store.uri}: no store of versions is there; check the address")
         found += check_store(store, deep=args.deep)
         looked_at["versions"] = len(store)
     faults = [one for one in found if one.is_fault]
