@@ -8,7 +8,7 @@ PRESETS names the shapes that were measured (docs/experiments.md); any other Mod
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -41,7 +41,8 @@ class ModelConfig:
     layers: int = 1
     """Layers of the encoder."""
     dropout: float = 0.1
-    """Share of features dropped before and after the encoder's layers in training, 0..1."""
+    """Share of features dropped before and after the encoder's layers in training, 0..1. Of a network's whole config
+    only this one is not its shape: what training is told holds for a base bundle's network, too."""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.channels) == len(self.strides) == len(self.residual):
@@ -170,15 +171,26 @@ class LineNet(nn.Module):
         """Return the log-probabilities of what `encode` returned, shape (B, T, K)."""
         return torch.log_softmax(self.head(features_BTD).float(), dim=2)
 
-    def forward_with_shortcut(self, images_B1HW: Tensor, steps_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities as `forward` does, and those of a head that skips the encoder.
+    def encode_with_shortcut(self, images_B1HW: Tensor, steps_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features as `encode` does, and the log-probabilities of a head that skips the encoder.
 
         The shortcut is for training only: through it the convolutions learn letters before the encoder is of
         any use (Retsinas et al. 2022, "Best practices for a handwritten text recognition system", section 3.3).
         """
         features_BTD = self._see(images_B1HW, steps_B)
         shortcut_BTK = torch.log_softmax(self.shortcut(features_BTD).float(), dim=2)
-        return self.score(self._encode(features_BTD, steps_B)), shortcut_BTK
+        return self._encode(features_BTD, steps_B), shortcut_BTK
+
+    def drop(self, share: float) -> None:
+        """From now on drop this share of features in training, and note it in the config.
+
+        Raises:
+            ValueError: it is outside 0..1.
+        """
+        self.config = replace(self.config, dropout=share)
+        for layer in self.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = share
 
     def _see(self, images_B1HW: Tensor, steps_B: Tensor | None) -> Tensor:
         mask = None

@@ -113,6 +113,8 @@ def train(
     if base is not None:
         alphabet = base.alphabet.extended(dataset.texts("train"))
         net = grown(load_net(base), base.alphabet, alphabet)
+        net.drop(config.model.dropout)
+        net.train()  # it came ready to read, and Lightning leaves it as it is: nothing would be dropped
         geometry = base.geometry
     else:
         net = LineNet(config.model, len(alphabet))
@@ -150,6 +152,8 @@ def train(
         shortcut_weight=config.shortcut_weight,
         masking=config.masking,
         joining=config.joining,
+        auxiliary_weight=config.auxiliary_weight,
+        label_smoothing=config.label_smoothing,
     )
     keep_last = config.keep == "last" or (config.keep == "auto" and any(corrected))
     choice = Choice(keep_last=keep_last, patience=config.patience, averaging=config.averaging)

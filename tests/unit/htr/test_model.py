@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from htr.alphabet import Alphabet
 from htr.errors import BundleError
@@ -40,9 +41,22 @@ def test_what_lies_beyond_a_line_never_reaches_it(net: LineNet) -> None:
 
 
 def test_scores_are_probabilities(net: LineNet) -> None:
-    scores, shortcut = net.forward_with_shortcut(torch.rand(2, 1, 16, 32), torch.tensor([8, 4]))
-    assert scores.shape == shortcut.shape == (2, 8, 5)
-    torch.testing.assert_close(scores.exp().sum(2), torch.ones(2, 8))
+    images, steps = torch.rand(2, 1, 16, 32), torch.tensor([8, 4])
+    features, shortcut = net.encode_with_shortcut(images, steps)
+    assert torch.equal(net.score(features), net(images, steps))
+    for scores in (net.score(features), shortcut):
+        assert scores.shape == (2, 8, 5)
+        torch.testing.assert_close(scores.exp().sum(2), torch.ones(2, 8))
+
+
+@pytest.mark.parametrize("preset", ["fast", "attention"])
+def test_a_networks_dropout_can_be_chosen_anew_and_its_config_says_so(preset: str) -> None:
+    other = LineNet(PRESETS[preset], num_classes=5)
+    other.drop(0.5)
+    assert other.config == replace(PRESETS[preset], dropout=0.5)
+    assert {layer.p for layer in other.modules() if isinstance(layer, nn.Dropout)} == {0.5}
+    with pytest.raises(ValueError, match="dropout"):
+        other.drop(1.0)
 
 
 def test_a_grown_network_reads_what_it_read_before(net: LineNet) -> None:
