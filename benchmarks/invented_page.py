@@ -20,13 +20,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from htr.image import Grey
-from htr.invented_style import POPULATIONS, Style
-from htr.invented_text import invent_text
+from htr.layout.geometry import PageLine, transform
 from htr.levels import measure_levels
-from htr.page_geometry import PageLine, transform
-from htr.page_reading import LineReading, PageReading
-from htr.page_xml import page_xml
+from htr.pages.reading import LineReading, PageReading
+from htr.pages.to_xml import page_xml
 from htr.synthesis import draw
+from htr.synthesis.style import POPULATIONS, Style
+from htr.synthesis.text import invent_text
 
 WIDTH, HEIGHT = 2480, 3508
 LEFT, TOP, FOOT = 380, 330, 180

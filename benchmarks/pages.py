@@ -34,14 +34,14 @@ from rapidfuzz.distance import Levenshtein
 
 from htr.alphabet import normalise
 from htr.bundle import Bundle
+from htr.layout.files import SUFFIXES, PageFile
+from htr.layout.finding import find_lines
+from htr.layout.geometry import Layout, Points
+from htr.layout.marks import MarkedPage, parse_page_xml
+from htr.layout.overlay import overlay
+from htr.layout.scores import LineCounts, count_lines, inside, text_errors
 from htr.metrics import ErrorCounts
-from htr.page_files import SUFFIXES, PageFile
-from htr.page_geometry import Layout, Points
-from htr.page_marks import MarkedPage, parse_page_xml
-from htr.page_overlay import overlay
-from htr.page_reading import read_layout
-from htr.page_scores import LineCounts, count_lines, inside, text_errors
-from htr.pages import find_lines
+from htr.pages.reading import read_layout
 from htr.pretrained import PRETRAINED, resolve
 from htr.recogniser import Recogniser
 

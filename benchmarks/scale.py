@@ -27,8 +27,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from htr.audit.findings import read_audit
-from htr.invented_ink import draw
-from htr.invented_style import POPULATIONS, Style
+from htr.synthesis.ink import draw
+from htr.synthesis.style import POPULATIONS, Style
 
 Grey = npt.NDArray[np.uint8]
 NUM_HANDS, WORDS_OF_A_HAND, WORDS_OF_A_LINE = 20, 60, 6

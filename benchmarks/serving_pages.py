@@ -26,8 +26,8 @@ from PIL import Image
 from benchmarks.invented_page import invented_page
 from benchmarks.serving_load import Client
 from benchmarks.serving_targets import Target, served, transformer
-from htr.page_files import PageFile
-from htr.page_reading import read_page
+from htr.layout.files import PageFile
+from htr.pages.reading import read_page
 from htr.pretrained import PRETRAINED, resolve
 from htr.recogniser import Recogniser
 

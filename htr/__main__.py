@@ -13,15 +13,15 @@ from htr import __version__
 from htr.errors import PreemptedError, QuillflowError
 
 try:
-    from htr import (
-        commands_audit,
-        commands_data,
-        commands_lines,
-        commands_model,
-        commands_pages,
-        commands_search,
-        commands_signing,
-        commands_versions,
+    from htr.commands import (
+        audit,
+        data,
+        lines,
+        model,
+        pages,
+        search,
+        signing,
+        versions,
     )
 except ModuleNotFoundError as missing:  # a clone read by a Python that knows nothing of its environment
     if (missing.name or "").partition(".")[0] == "htr":
@@ -51,14 +51,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m htr", description="Handwriting in, text out.")
     parser.add_argument("--version", action="version", version=f"quillflow {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    commands_data.add_parsers(verbs)
-    commands_lines.add_parsers(verbs)
-    commands_audit.add_parsers(verbs)
-    commands_model.add_parsers(verbs)
-    commands_pages.add_parsers(verbs)
-    commands_search.add_parsers(verbs)
-    commands_signing.add_parsers(verbs)
-    commands_versions.add_parsers(verbs)
+    data.add_parsers(verbs)
+    lines.add_parsers(verbs)
+    audit.add_parsers(verbs)
+    model.add_parsers(verbs)
+    pages.add_parsers(verbs)
+    search.add_parsers(verbs)
+    signing.add_parsers(verbs)
+    versions.add_parsers(verbs)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # handwriting has more than the terminal's ASCII
         sys.stdout.reconfigure(errors="backslashreplace")

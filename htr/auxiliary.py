@@ -2,9 +2,9 @@
 
 Shapes: B lines, T time steps, D features a step, N letters of the longest line and the end behind them, K classes.
 
-CTC takes the letters of a line for independent of each other; a decoder that is told the letters before, as in Watanabe
-et al. 2017, "Hybrid CTC/attention architecture for end-to-end speech recognition", asks the encoder for features
-that tell what comes next. Its loss is added to CTC's; no bundle holds it and nothing that reads knows of it.
+CTC takes the letters of a line for independent of each other; a decoder that is told the letters before, as in
+Watanabe et al. 2017, "Hybrid CTC/attention architecture for end-to-end speech recognition", asks the encoder for
+features that tell what comes next. Its loss is added to CTC's; no bundle holds it, nothing that reads knows of it.
 """
 
 import math

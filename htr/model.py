@@ -41,8 +41,8 @@ class ModelConfig:
     layers: int = 1
     """Layers of the encoder."""
     dropout: float = 0.1
-    """Share of features dropped before and after the encoder's layers in training, 0..1. Of a network's whole config
-    only this one is not its shape: what training is told holds for a base bundle's network, too."""
+    """Share of features dropped before and after the encoder's layers in training, 0..1. It alone is not the
+    network's shape: what a training is told holds for a base's network, too."""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.channels) == len(self.strides) == len(self.residual):

@@ -41,7 +41,7 @@ class LineModule(pl.LightningModule):
         shortcut_weight: of the training-only CTC head past the encoder.
         masking: share of the columns that are wiped in training.
         joining: share of the lines that are shown with another one behind them.
-        auxiliary_weight: of a decoder that spells each line from the encoder's features, in training only; 0: none.
+        auxiliary_weight: of a training-only decoder that spells each line from the encoder's features; 0: none.
         label_smoothing: share of a letter's probability that this decoder spreads over all.
     """
 
@@ -66,9 +66,7 @@ class LineModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.net = net
-        self.auxiliary = (
-            AuxiliaryDecoder(net.head.in_features, net.num_classes) if auxiliary_weight > 0 else None
-        )
+        self.auxiliary = AuxiliaryDecoder(net.head.in_features, net.num_classes) if auxiliary_weight > 0 else None
         """Learns beside the network; a checkpoint holds it, a bundle does not."""
         self.plan = plan
         self._train_lines = train_lines

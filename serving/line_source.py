@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from htr.image import Decoded
-from htr.page_crop import Crop, encode_crop
-from htr.page_geometry import PageLine
+from htr.layout.crop import Crop, encode_crop
+from htr.layout.geometry import PageLine
 from htr.recogniser import Observation
 from serving.admission import Admission, Check
 from serving.answers import prediction

@@ -3,7 +3,7 @@
     {"pages": [{"page", "width", "height", "skew_degrees", "lines": [LINE, ...]}, ...],
      "files": {"text", "alto": [...], "page": [...], "pdf", "overlay": [...]}, "verdicts": [WORD, ...]}
 
-A page is laid out as `htr.page_json` does it. LINE adds its ``position`` in the request and ``verdicts`` and,
+A page is laid out as `htr.pages.to_json` does it. LINE adds its ``position`` in the request and ``verdicts`` and,
 where they were asked for, ``characters``, ``alternatives`` and ``crop``. Text is one string with a form feed
 between pages; ALTO, PAGE and overlays are one a page; PDF and pictures are base64.
 """
@@ -16,15 +16,15 @@ from typing import Any
 
 from htr.alignment import Character
 from htr.image import Grey
-from htr.page_crop import Crop, crop, encode_crop
-from htr.page_files import PageFile, PageImage
-from htr.page_geometry import Layout, PageLine
-from htr.page_json import page_content
-from htr.page_overlay import overlay
-from htr.page_pdf import PdfStream
-from htr.page_reading import LineReading, PageReading, words_of
-from htr.page_xml import alto_xml, page_xml
-from htr.pages import find_lines
+from htr.layout.crop import Crop, crop, encode_crop
+from htr.layout.files import PageFile, PageImage
+from htr.layout.finding import find_lines
+from htr.layout.geometry import Layout, PageLine
+from htr.layout.overlay import overlay
+from htr.pages.reading import LineReading, PageReading, words_of
+from htr.pages.to_json import page_content
+from htr.pages.to_pdf import PdfStream
+from htr.pages.to_xml import alto_xml, page_xml
 from htr.verdicts import Verdict
 from serving.admission import Check
 from serving.limits import Limits
@@ -85,7 +85,7 @@ def b64(data: bytes) -> str:
 
 
 Found = tuple[LineReading, dict[str, Any]]
-"""A line, and what the answer says of it beyond what `htr.page_json` does."""
+"""A line, and what the answer says of it beyond what `htr.pages.to_json` does."""
 
 
 def _read_lines(grey: Grey, layout: Layout, lines: Lines, wanted: PageWanted, check: Check) -> list[Found]:

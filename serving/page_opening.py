@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from htr.errors import ImageError
-from htr.page_files import PageFile
+from htr.layout.files import PageFile
 from serving.admission import Check
 from serving.limits import Limits
 from serving.protocol import Sent

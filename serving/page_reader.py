@@ -16,7 +16,7 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from kserve.protocol.infer_type import to_http_parameters
 
 from htr.errors import ImageError
-from htr.page_files import PageFile
+from htr.layout.files import PageFile
 from serving.admission import Admission, Check
 from serving.limits import Limits
 from serving.line_source import Lines, LineSource, ModelSwappedError

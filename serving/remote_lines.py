@@ -16,8 +16,8 @@ import httpx
 import orjson
 
 from htr.errors import SettingsError
-from htr.page_crop import Crop, encode_crop
-from htr.page_geometry import PageLine
+from htr.layout.crop import Crop, encode_crop
+from htr.layout.geometry import PageLine
 from serving.access import Token
 from serving.admission import Check
 from serving.line_source import ModelSwappedError, Prediction

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from htr.image import Grey
-from htr.page_geometry import Points
+from htr.layout.geometry import Points
 
 TEXT = "one brown fox jumps over many lazy dogs and goes home again by night while all others sleep on"
 

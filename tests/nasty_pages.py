@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from htr.page_pdf import PdfStream
-from htr.page_reading import PageReading
+from htr.pages.reading import PageReading
+from htr.pages.to_pdf import PdfStream
 from tests.drawn_pages import DrawnPage
 from tests.nasty_images import IMAGES, encoded, png_header, tiff_header, turned
 

@@ -1,6 +1,6 @@
 """Page images with ALTO or PAGE XML in, a lines dataset out: every marked line is cut out of its page.
 
-Lines are cut as `htr.page_crop` cuts those of pages that are read: turned level, what lies outside the outline
+Lines are cut as `htr.layout.crop` cuts those of pages that are read: turned level, what lies outside the outline
 painted with paper. Each line of each file is a row; a file that is no page is one row, too.
 """
 
@@ -22,12 +22,12 @@ from htr.importers.folders import Known, files_under, folder_of, split_at
 from htr.importers.page_scans import Scan, page_name, scan_of
 from htr.importers.policy import Cleaner, cleaner_for
 from htr.importers.rows import Progress, RowRejected, write_rows
+from htr.layout.crop import crop
+from htr.layout.geometry import PageLine, Points
+from htr.layout.marks import MarkedLine, MarkedPage, foot, parse_page_xml
+from htr.layout.strips import line_distance, strip
 from htr.levels import measure_levels
 from htr.lines import DatasetInfo, Line
-from htr.page_crop import crop
-from htr.page_geometry import PageLine, Points
-from htr.page_marks import MarkedLine, MarkedPage, foot, parse_page_xml
-from htr.page_strips import line_distance, strip
 
 CROPS = ("polygon", "baseline")
 NOT_HANDWRITTEN = ("print", "printed", "typed", "typewritten")

@@ -8,8 +8,8 @@ from htr.image import MAX_PAGE_PIXELS, Grey, load_upright, open_image, to_grey
 from htr.importers.folders import IMAGE_SUFFIXES
 from htr.importers.images import read_file
 from htr.importers.rows import RowRejected
-from htr.page_geometry import Points
-from htr.page_marks import MarkedPage
+from htr.layout.geometry import Points
+from htr.layout.marks import MarkedPage
 
 _SAME_SHAPE = 0.01
 """How far the ratios of the sides may be apart for a page that was marked at another resolution."""

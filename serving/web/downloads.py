@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from htr.errors import ImageError
-from htr.page_files import PageFile
-from htr.page_pdf import PdfWriter
-from htr.page_xml import alto_xml, page_xml
+from htr.layout.files import PageFile
+from htr.pages.to_pdf import PdfWriter
+from htr.pages.to_xml import alto_xml, page_xml
 from serving.web.reading import Work
 
 ENDINGS = {"text": ".txt", "alto": ".alto.xml", "page": ".page.xml", "pdf": ".pdf"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from htr.errors import ImageError, QuillflowError, SettingsError
-from htr.page_files import SUFFIXES
+from htr.layout.files import SUFFIXES
 from serving.client import RefusedError, UnreachableError
 from serving.web.corrected import corrected_lines
 from serving.web.plain_words import plain

@@ -11,7 +11,7 @@ from PIL import Image
 
 from htr.errors import ImageError
 from htr.image import open_image, to_grey
-from htr.page_files import PageFile
+from htr.layout.files import PageFile
 
 MAX_SIDE = 1600
 """Pixels of a preview; larger pictures are shrunk."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from htr.errors import ImageError
 from htr.image import MAX_PIXELS
-from htr.page_geometry import PageLine
-from htr.page_reading import Word
+from htr.layout.geometry import PageLine
+from htr.pages.reading import Word
 from serving.client import Client, LineRead
 from serving.web.picture import Picture, open_pictures, trimmed
 from serving.web.reading import LINE, PAGE, SeenLine, Sheet, Work, letters_of

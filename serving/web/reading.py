@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from htr.page_geometry import PageLine, Point, Points
-from htr.page_reading import LineReading, PageReading, Word
+from htr.layout.geometry import PageLine, Point, Points
+from htr.pages.reading import LineReading, PageReading, Word
 from serving.client import LineRead
 
 PAGE, LINE = "page", "line"

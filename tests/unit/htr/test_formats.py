@@ -26,7 +26,7 @@ import htr.error_model
 import htr.image_log
 import htr.labelling
 import htr.lines
-import htr.page_json
+import htr.pages.to_json
 import htr.prediction_log
 import htr.profile
 import htr.report
@@ -47,11 +47,11 @@ from htr.evaluate import Evaluation, ReadLine, profile_table
 from htr.image import Geometry
 from htr.image_log import LoggedImage, digest_of, read_images
 from htr.labelling import LabellingRequest, RequestedLine, read_request, write_request
+from htr.layout.geometry import PageLine
 from htr.lines import Line, LinesDataset, LinesWriter
 from htr.metrics import count_errors
-from htr.page_geometry import PageLine
-from htr.page_json import Origin, page_json, parse_page_json
-from htr.page_reading import LineReading, PageReading, Word
+from htr.pages.reading import LineReading, PageReading, Word
+from htr.pages.to_json import Origin, page_json, parse_page_json
 from htr.prediction_log import log_row, read_log
 from htr.profile import EMBEDDING_SIZE, FEATURES, REFERENCE_SCHEMA, Profile
 from htr.report import build_report, read_report
@@ -356,7 +356,7 @@ FORMATS = {
     ),
     "report": _format("report.json", htr.report.FORMAT_VERSION, write_report, read_report, ""),
     "gate decision": _format("decision.json", gate.FORMAT_VERSION, write_decision, read_decision, ""),
-    "read page": _format("page.json", htr.page_json.FORMAT_VERSION, write_page, parse_page_json, ""),
+    "read page": _format("page.json", htr.pages.to_json.FORMAT_VERSION, write_page, parse_page_json, ""),
     "drift verdict": _format(
         "drift",
         monitoring.verdict.FORMAT_VERSION,

@@ -172,7 +172,8 @@ def test_a_base_learns_with_the_dropout_of_the_settings_and_moves_its_batch_norm
     first = train(dataset, tmp_path / "a", CONFIG, work=tmp_path / "w").bundle
     before, after = load_file(first.path / WEIGHTS), {}
     for share in (0.0, 0.5):
-        config = replace(CONFIG, max_lines=40, keep="last", model=replace(TINY, dropout=share, width=TINY.width + 1))
+        model = replace(TINY, dropout=share, width=TINY.width + 1)  # a base keeps its width
+        config = replace(CONFIG, max_lines=40, keep="last", model=model)
         bundle = train(dataset, tmp_path / str(share), config, work=tmp_path / "w", base=first).bundle
         assert bundle.architecture == {**first.architecture, "dropout": share}
         assert bundle.alphabet == first.alphabet

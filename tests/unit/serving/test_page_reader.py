@@ -16,8 +16,8 @@ from kserve import InferInput, InferRequest
 from PIL import Image
 
 from htr.image import decode
-from htr.page_marks import parse_page_xml
-from htr.page_reading import read_page
+from htr.layout.marks import parse_page_xml
+from htr.pages.reading import read_page
 from htr.prediction_log import read_log
 from htr.verdicts import Verdict
 from serving.admission import Admission

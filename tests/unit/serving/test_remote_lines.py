@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from htr.errors import SettingsError
-from htr.page_crop import Crop, crop
-from htr.page_geometry import PageLine
+from htr.layout.crop import Crop, crop
+from htr.layout.geometry import PageLine
 from serving.access import Token
 from serving.admission import Check
 from serving.line_source import ModelSwappedError

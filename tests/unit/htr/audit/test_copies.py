@@ -16,9 +16,9 @@ from htr.audit.likeness import MIN_CORRELATION
 from htr.audit.measures import Measured, measured_line
 from htr.image import Geometry, Grey, decode
 from htr.importers.manifest import import_manifest
-from htr.invented_ink import draw
-from htr.invented_style import POPULATIONS, Style
 from htr.lines import LinesDataset
+from htr.synthesis.ink import draw
+from htr.synthesis.style import POPULATIONS, Style
 from tests.conftest import line_png
 from tests.shared_lot import SHARED_DATA, needs_shared
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from htr.commands_data import run_corrections
+from htr.commands.data import run_corrections
 from htr.correction_store import LOG, CorrectionStore, image_digest
 from htr.corrections import SAMPLE, Correction, Withdrawal
 from htr.errors import DataError, OutputError

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from htr.page_geometry import PageLine
-from htr.page_reading import Word
+from htr.layout.geometry import PageLine
+from htr.pages.reading import Word
 from serving.client import LineRead
 from serving.web.reading import PAGE, Letter, SeenLine, Sheet, Work
 from tests.conftest import line_png

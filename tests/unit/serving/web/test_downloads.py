@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from htr.errors import ImageError
-from htr.page_marks import parse_page_xml
+from htr.layout.marks import parse_page_xml
 from serving.web.downloads import write_download
 from tests.unit.serving.web.desks import seen_line, work_with
 

@@ -1,6 +1,6 @@
 """What lies on the desk, and how it changes."""
 
-from htr.page_reading import Word
+from htr.pages.reading import Word
 from serving.web.reading import Letter, Work, letters_of
 from tests.unit.serving.web.desks import box, seen_line, work_with
 
