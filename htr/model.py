@@ -7,14 +7,14 @@ PRESETS names the shapes that were measured (docs/experiments.md); any other Mod
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from htr.errors import BundleError
+from htr.errors import BundleError, SettingsError
 from htr.layers import Attention, ConvBlock, Recurrent
 
 ENCODERS = ("lstm", "gru", "attention")
@@ -31,7 +31,7 @@ class ModelConfig:
     strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 1), (1, 1))
     """Height and width stride of each block; the product of the width strides is the column step."""
     residual: tuple[int, ...] = (0, 0, 0, 0)
-    """Residual convolutions in each block."""
+    """Residual convolutions in each block; to a base's network those are added that it has not got."""
     encoder: str = "lstm"
     """What reads along the line: one of ENCODERS."""
     squeeze: int = 256
@@ -210,3 +210,29 @@ class LineNet(nn.Module):
         for layer in self.encoder:
             features_BTD = self.dropout(layer(features_BTD, steps_B))
         return features_BTD
+
+
+def deepened(net: LineNet, residual: Sequence[int]) -> LineNet:
+    """Return the network with at least so many residual convolutions in each block, and the same scores as before.
+
+    The new ones begin by adding nothing: the scale of their last layer is zero (Goyal et al. 2017, "Accurate,
+    large minibatch SGD", section 5.1).
+
+    Raises:
+        SettingsError: the network has another number of blocks.
+    """
+    if not any(residual):
+        return net
+    before = net.config.residual
+    if len(residual) != len(before):
+        raise SettingsError(
+            f"training settings: model.residual is for {len(residual)} blocks, the base has {len(before)}"
+        )
+    config = replace(net.config, residual=tuple(max(pair) for pair in zip(before, residual, strict=True)))
+    deeper = LineNet(config, net.num_classes)
+    deeper.load_state_dict(net.state_dict(), strict=False)
+    for block, known in zip(deeper.blocks, before, strict=True):
+        assert isinstance(block, ConvBlock)  # noqa: S101 - tells the type checker
+        for layer in list(block.residual)[known:]:
+            nn.init.zeros_(cast(nn.Sequential, layer)[1].weight)  # type: ignore[arg-type]
+    return deeper

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from htr.alphabet import Alphabet
-from htr.errors import BundleError
-from htr.model import ENCODERS, PRESETS, LineNet, ModelConfig
+from htr.errors import BundleError, SettingsError
+from htr.model import ENCODERS, PRESETS, LineNet, ModelConfig, deepened
 from htr.train import grown
 from tests.conftest import TINY
 
@@ -67,6 +67,22 @@ def test_a_grown_network_reads_what_it_read_before(net: LineNet) -> None:
         before, after = net(images), larger(images)
     assert after.shape[2] == 6
     assert torch.equal(before.argmax(2), after.argmax(2))
+
+
+@pytest.mark.parametrize("wanted", [(0, 0, 0, 0), (1, 2, 0, 1)])
+def test_a_deepened_network_scores_as_before_until_it_learns(net: LineNet, wanted: tuple[int, ...]) -> None:
+    images, steps = torch.rand(2, 1, 16, 80), torch.tensor([20, 7])
+    deeper = deepened(net, wanted).eval()
+    assert deeper.config.residual == ((1, 2, 0, 1) if any(wanted) else (0, 1, 0, 1))
+    with torch.no_grad():
+        assert torch.equal(deeper(images, steps), net(images, steps))
+    deeper.train()
+    deeper(images, steps).square().sum().backward()
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in deeper.parameters())
+    scales = [layer[1].weight.grad for block in deeper.blocks for layer in block.residual]
+    assert all(bool(scale.any()) for scale in scales)  # the new ones can begin to add something
+    with pytest.raises(SettingsError, match=r"model.residual is for 3 blocks, the base has 4"):
+        deepened(net, (1, 1, 1))
 
 
 def test_a_config_survives_json() -> None:
