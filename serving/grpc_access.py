@@ -7,7 +7,7 @@ from grpc import HandlerCallDetails, unary_unary_rpc_method_handler
 from grpc.aio import ServerInterceptor
 
 from serving.access import Token
-from serving.refusals import TokenError
+from serving.guesses import Guesses, peer_address
 
 _OPEN_CALLS = ("/ServerLive", "/ServerReady", "/ModelReady")
 """What a cluster's probes ask."""
@@ -22,6 +22,7 @@ class TokenInterceptor(ServerInterceptor):  # type: ignore[misc]  # gRPC is unty
 
     def __init__(self, token: Token) -> None:
         self._token = token
+        self._guesses = Guesses()
 
     async def intercept_service(
         self,
@@ -32,9 +33,10 @@ class TokenInterceptor(ServerInterceptor):  # type: ignore[misc]  # gRPC is unty
         metadata = dict(handler_call_details.invocation_metadata or ())
         if handler_call_details.method.endswith(_OPEN_CALLS) or self._token.admits(metadata.get("authorization")):
             return await continuation(handler_call_details)
-        return unary_unary_rpc_method_handler(_abort)
+        sent = "authorization" in metadata
 
+        async def abort(_: object, context: Any) -> None:
+            refusal = self._guesses.refuse(peer_address(context.peer()), sent=sent)
+            await context.abort(refusal.status_code, refusal.details)
 
-async def _abort(_: object, context: Any) -> None:
-    refusal = TokenError()
-    await context.abort(refusal.status_code, refusal.details)
+        return unary_unary_rpc_method_handler(abort)

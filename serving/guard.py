@@ -21,9 +21,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.access import Token, is_foreign, is_misnamed, is_open
 from serving.admission import Admission
 from serving.error_answers import answer_error, error_answer, refused
+from serving.guesses import Guesses
 from serving.limits import Limits
 from serving.metrics import Metrics
-from serving.refusals import BusyError, RefusedError, RequestError, TokenError, TooOftenError, UnknownModelError
+from serving.refusals import BusyError, RefusedError, RequestError, TooOftenError, UnknownModelError
 from serving.stamp import Stamp, choose_request_id
 from serving.writes import Write, Writes
 
@@ -69,6 +70,7 @@ class Guard:
         self._metrics = metrics
         self._loopback_only = loopback_only
         self._writes = writes
+        self._guesses = Guesses()
         self._num_buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +103,8 @@ class Guard:
             await send(message)
 
         try:
-            if refusal := self._refusal(scope["path"], headers, stamp, client, write):
+            address = (scope.get("client") or ("",))[0]
+            if refusal := self._refusal(scope["path"], headers, stamp, client, write, address):
                 await refusal(scope, receive, noted)
             else:
                 await self._app(scope, body.receive, noted)
@@ -116,7 +119,7 @@ class Guard:
             self._num_buffered -= body.size
 
     def _refusal(
-        self, path: str, headers: Headers, stamp: Stamp, client: str | None, write: Write | None
+        self, path: str, headers: Headers, stamp: Stamp, client: str | None, write: Write | None, address: str
     ) -> JSONResponse | None:
         """Return what is to be said to a request that is refused before its body is received."""
         if write:
@@ -125,7 +128,7 @@ class Guard:
             except TooOftenError as error:
                 return refused(error, stamp)
         if self._token and not is_open(path) and client is None:
-            return refused(TokenError(), stamp)
+            return refused(self._guesses.refuse(address, sent="authorization" in headers), stamp)
         if is_foreign(headers):
             return error_answer(403, "forbidden", "pages of other sites may not ask this server", stamp)
         if self._loopback_only and is_misnamed(headers):

@@ -130,6 +130,17 @@ class TooOftenError(RefusedError):
         super().__init__(f"too many writes from this client; come back in {wait_s} s", retry_after_s=wait_s)
 
 
+class TooManyGuessesError(RefusedError):
+    """An address has sent too many wrong tokens."""
+
+    status_code = StatusCode.RESOURCE_EXHAUSTED
+    status = 429
+    code = "too_often"
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many wrong tokens from this address; come back in {wait_s} s", retry_after_s=wait_s)
+
+
 class TooSlowError(RefusedError):
     """A request took longer than it may."""
 

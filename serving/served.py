@@ -1,6 +1,8 @@
 """A bundle folder in, something ready to read with out, with the version that answers are stamped with."""
 
 import io
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Protocol
 from PIL import Image
 
 from htr.bundle import short
+from htr.errors import BundleError
 from htr.image import Decoded
 from htr.recogniser import Observation, Recogniser
 from htr.signing import verify_bundle
@@ -63,11 +66,28 @@ def load_warm(folder: Path) -> Recogniser:
 
 
 def signed_only(load: Load, public_key: Path) -> Load:
-    """Return a way to load that refuses what the holder of a key does not vouch for, before a file is parsed."""
+    """Return a way to load that refuses what the holder of a key does not vouch for, before a file is parsed.
+
+    The bytes that are loaded are those that were verified: a copy, in a folder that only this user may enter.
+    Whoever may write the bundle's own folder can exchange nothing in between.
+    """
 
     def load_signed(folder: Path) -> Observer:
-        verify_bundle(folder, public_key)
-        return load(folder)
+        with tempfile.TemporaryDirectory(prefix="quillflow-verified-") as private:
+            copy = Path(private) / "bundle"
+            try:
+                if folder.is_dir():  # else the check says what is wrong
+                    shutil.copytree(folder, copy, symlinks=True)
+            except (OSError, shutil.Error) as error:
+                reason = getattr(error, "strerror", None) or "a file cannot be copied"
+                raise BundleError(
+                    f"{folder}: cannot be copied to be verified ({reason}); fix its files, or give TMPDIR more room"
+                ) from error
+            try:
+                verify_bundle(copy, public_key)
+                return load(copy)
+            except BundleError as error:  # a SignatureError among them: what was given is at fault, not the copy
+                raise type(error)(str(error).replace(str(copy), str(folder))) from error
 
     return load_signed
 

@@ -61,6 +61,18 @@ class VersionStore:
         keys = (one.key for kind in KINDS for one in self._objects.kept(f"{kind}/"))
         return sum(key.endswith("/version.json") for key in keys)
 
+    def is_there(self) -> bool:
+        """Return whether anybody has ever published here, or begun to; a mistyped address leads to nothing.
+
+        Raises:
+            StoreError: the store is away or refuses.
+        """
+        if self._objects.read(INDEX) is not None:
+            return True
+        return any(
+            True for prefix in ("blobs/", *(f"{kind}/" for kind in KINDS)) for _ in self._objects.kept(prefix)
+        )
+
     def publish(
         self,
         kind: str,

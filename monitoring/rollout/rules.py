@@ -1,6 +1,7 @@
 """The rules: what is known and what one look saw in, a choice and its reason out. Nothing here changes anything.
 
-the canary does not answer, or serves another bundle, several looks in a row  -> roll_back
+the canary does not answer, or serves another bundle, several looks in a row
+    (not where the stable server cannot be asked either: that says nothing)   -> roll_back
 a guard's evidence reaches the limit                                          -> roll_back
 a stage has not come to an end in time                                        -> roll_back
 enough requests and time, and every plain figure within its margin            -> advance, promote, finish
@@ -26,6 +27,8 @@ class Seen:
     """Why the canary cannot be judged, "" where it can."""
     blind: str = ""
     """Why there is nothing to compare it with, "" where there is."""
+    unheard: bool = False
+    """Neither could be asked: whoever tells of both is away, which says nothing about the canary."""
     canary: Counts
     stable: Counts
     pairs: Pairs
@@ -46,7 +49,8 @@ def decide(state: State, seen: Seen) -> tuple[Choice, str]:
         seen: what the look saw.
     """
     policy, spent_s = state.policy, seen.at - state.since
-    if state.phase != "waiting" and seen.away and state.num_away + 1 >= policy.away_steps:
+    is_away = bool(seen.away) and not seen.unheard
+    if state.phase != "waiting" and is_away and state.num_away + 1 >= policy.away_steps:
         return "roll_back", f"away {policy.away_steps} looks in a row: {seen.away}"
     late = spent_s >= policy.give_up_hours * 3600
     hours = f"{policy.give_up_hours:g} h"
@@ -61,6 +65,7 @@ def decide(state: State, seen: Seen) -> tuple[Choice, str]:
         return "hold", f"{told}, for {spent_s / 3600:.1f} h now" if late else told
     if seen.away or seen.blind:
         told = f"away: {seen.away}" if seen.away else f"nothing to compare it with: {seen.blind}"
+        told = f"neither can be asked: {seen.away}" if seen.unheard else told
         return ("roll_back", f"gave up after {hours}: {told}") if late else ("hold", told)
     bad = [one for one in seen.findings if one.log_evidence >= policy.log_limit]
     if bad:

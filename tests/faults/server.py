@@ -1,4 +1,4 @@
-"""A real server, killed with SIGKILL while it reads and takes corrections over HTTP, and started again."""
+"""A real server under load, killed with SIGKILL while it reads and takes corrections, and started again."""
 
 import base64
 import random
@@ -15,6 +15,9 @@ from tests.faults.parts import DIGEST, faults, picture
 from tests.faults.rounds import Round
 from tests.servers import RunningServer, model_server
 
+NUM_LOADING = 3
+"""Clients that send lines to read, one after another, beside the one that corrects."""
+
 
 def server_rounds(bundle: Path, folder: Path, *, seed: int, count: int, seconds: float) -> Iterator[Round]:
     """Play rounds: kill, start again, send again what nobody answered, look through what is there."""
@@ -28,17 +31,23 @@ def server_rounds(bundle: Path, folder: Path, *, seed: int, count: int, seconds:
         flags = ("--bundle", str(bundle), "--corrections", str(world / "corrections"))
         flags += ("--log-dir", str(world / "log"), "--log-images", "1", "--threads", "1")
         acknowledged: list[str] = []
+        read: list[int] = []
         with model_server(*flags) as server:
-            sender = threading.Thread(target=_send, args=(server, acknowledged), daemon=True)
-            sender.start()
+            senders = [threading.Thread(target=_send, args=(server, acknowledged), daemon=True)]
+            senders += [
+                threading.Thread(target=_load, args=(server, read), daemon=True) for _ in range(NUM_LOADING)
+            ]
+            for sender in senders:
+                sender.start()
             time.sleep(after_s)
             server.process.kill()
-            sender.join(timeout=30)
+            for sender in senders:
+                sender.join(timeout=30)
         before = list(acknowledged)
         with model_server(*flags) as server:
             _send(server, acknowledged, most=len(before) + 3)
         wrong = [*_wrong(world, acknowledged), *faults(world)]
-        place = f"{after_s * 1000:.0f} ms, {len(before)} corrections acknowledged"
+        place = f"{after_s * 1000:.0f} ms, {len(before)} corrections acknowledged, {len(read)} other lines read"
         yield Round(part="server", fault="kill", seed=number, place=place, struck=True, wrong=wrong)
         if not wrong:
             shutil.rmtree(world)
@@ -51,7 +60,6 @@ def _send(server: RunningServer, acknowledged: list[str], most: int = 10_000) ->
         fields = {"author": "Ada", "old_text": "", "model_version": "1", "bundle_digest": DIGEST}
         fields |= {"id": f"c-{number}", "new_text": f"line {number}"}
         try:
-            httpx.post(f"{server.url}/v1/models/htr:predict", json={"instances": [image]}, timeout=10)
             answer = httpx.post(
                 f"{server.url}/v1/corrections", json={**fields, "image": {"b64": image}}, timeout=10
             )
@@ -59,6 +67,19 @@ def _send(server: RunningServer, acknowledged: list[str], most: int = 10_000) ->
             return
         answer.raise_for_status()
         acknowledged.append(f"c-{number}")
+
+
+def _load(server: RunningServer, read: list[int]) -> None:
+    """Send lines to read until nobody answers."""
+    body = {"instances": [base64.b64encode(picture(number)).decode() for number in range(4)]}
+    with httpx.Client(timeout=10) as client:
+        while True:
+            try:
+                answer = client.post(f"{server.url}/v1/models/htr:predict", json=body)
+            except httpx.HTTPError:
+                return
+            assert answer.status_code in {200, 429, 503}, answer.text
+            read.append(answer.status_code)
 
 
 def _wrong(world: Path, acknowledged: list[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ them into tests/corpus/TARGET, and mend what they broke. Exit status 1 where the
 
 import argparse
 import hashlib
+import json
 import random
 import re
 import subprocess
@@ -31,12 +32,14 @@ def main() -> int:
     parser.add_argument("--targets", nargs="+", choices=sorted(TARGETS), default=list(TARGETS))
     parser.add_argument("--out", type=Path, default=Path("build/fuzz"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there, too")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     led = find_spec("atheris") is not None
     seconds = args.minutes * 60 / len(args.targets) / (2 if led else 1)
     print(f"seed {args.seed}; {'half of it led by coverage' if led else 'atheris is not there: at random only'}")
     total = bad = 0
+    counts: dict[str, dict[str, object]] = {}
     for name in args.targets:
         target, out = TARGETS[name], args.out / name
         out.mkdir(parents=True, exist_ok=True)
@@ -44,12 +47,15 @@ def main() -> int:
         more, led_to = guided(target, seconds, out) if led else (0, [])
         broken += led_to
         total, bad = total + tried + more, bad + len(broken)
+        counts[name] = {"at_random": tried, "led": more, "broken": broken}
         print(
             f"{name:14} {tried:8,} files at random, {more:8,} led by coverage, {len(broken)} broke a promise",
             flush=True,
         )
         for said in broken:
             print(f"    {said}")
+    if args.json is not None:
+        args.json.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
     print(f"{total:,} files, {bad} broke a promise" + (f"; they lie in {args.out}" if bad else ""))
     return 1 if bad else 0
 

@@ -14,7 +14,6 @@ from referencing import Registry, Resource
 
 from k8s.images.catalogue import LOCKS, Image
 from k8s.images.locks import read_lock
-from pipelines.commit import git_commit
 from tests.docker import TAG, USER, Docker
 
 FIND = "import importlib.util, json; print(json.dumps([n for n in {names!r} if importlib.util.find_spec(n)]))"
@@ -24,7 +23,7 @@ def check_settings(docker: Docker, name: str) -> None:
     """Nobody's user, the commit in a label, and nothing of the building machine."""
     config = docker.inspect(name)["Config"]
     assert config["User"] == USER
-    assert config["Labels"]["org.opencontainers.image.revision"] == git_commit()
+    assert config["Labels"]["org.opencontainers.image.revision"] == docker.commits[name]
     assert not [one for one in config["Env"] if one.startswith(("PIP_", "UV_", "SSL_"))]
 
 

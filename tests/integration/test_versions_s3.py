@@ -382,6 +382,26 @@ def test_the_doctor_tries_the_rights_and_leaves_nothing_behind(
     assert found.status == 1
 
 
+def test_the_doctor_needs_no_right_to_remove_and_says_so(s3: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = s3.add_user("publisher")
+    policy = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/publisher"]},
+         "Action": ["s3:PutObject", "s3:GetObject", "s3:ListBucket"],
+         "Resource": ["arn:aws:s3:::kept", "arn:aws:s3:::kept/*"]},
+    ]}  # fmt: skip
+    client(s3).make_bucket("kept")
+    client(s3).set_bucket_policy("kept", json.dumps(policy))
+    for name, value in s3.environment(other).items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        check_store(found := Findings(where="here"), "s3://kept/examined")
+        assert {check.state for check in found.checks} == {"ok"}, found.checks
+        (rights,) = [check for check in found.checks if check.name == "store: rights"]
+        assert "not removed: examined/doctor/probe stays" in rights.said
+    left = [item.object_name for item in client(s3).list_objects("kept", recursive=True)]
+    assert left == ["examined/doctor/probe", "examined/store.json"]
+
+
 def test_what_is_missing_altered_or_left_half_sent_is_found_in_a_bucket(
     s3: Gateway, place: str, tmp_path: Path
 ) -> None:

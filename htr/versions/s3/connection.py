@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -63,6 +64,15 @@ class Connection:
         except HTTPError as error:
             raise StoreError(f"{self.shown}: {_absence(error)}; is it up and reachable from here?") from None
 
+    def check_tag(self, tag: str | None, wanted: str) -> None:
+        """Refuse a success without an ETag: S3 gives one, a page where somebody is to log in does not.
+
+        Raises:
+            StoreError: whoever answered, it was not the store, and nothing was done.
+        """
+        if not (tag or "").strip('"'):
+            raise StoreError(f"{self.shown}: was asked to {wanted}, and answers not as S3 does; is it S3?")
+
     def _refusal(self, error: S3Error, wanted: str) -> str:
         code = error.code or "unknown error"
         if code in _KEYS:
@@ -80,9 +90,22 @@ class Connection:
         return f"refuses to {wanted} ({code}{': ' + message if message else ''})"
 
 
+class _Pool(urllib3.PoolManager):
+    """Takes no page of HTML for an answer: a proxy that wants a login sends one, and calls it a success."""
+
+    def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> Any:  # type: ignore[override]
+        response = super().urlopen(method, url, redirect, **options)
+        if response.status < 300 and response.headers.get("content-type", "").lower().startswith("text/html"):
+            response.close()
+            raise StoreError(
+                f"{url.partition('?')[0]}: answers with a page of HTML, and not as S3 does; is it S3?"
+            )
+        return response
+
+
 def _client(settings: S3Settings) -> Minio:
     scheme, _, host = settings.endpoint.partition("://")
-    pool = urllib3.PoolManager(
+    pool = _Pool(
         timeout=Timeout(connect=CONNECT_S, read=READ_S),
         maxsize=4,
         cert_reqs="CERT_REQUIRED",

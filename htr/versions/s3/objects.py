@@ -67,6 +67,7 @@ class S3Objects:
                 tag = response.headers.get("etag", "").strip('"')
             finally:
                 response.close()
+        self._connection.check_tag(tag, f"read {key}")
         if len(data) > MAX_BYTES:
             raise StoreError(
                 f"{self._connection.shown}: {key} is larger than {MAX_BYTES >> 20} MiB, which none of ours is"
@@ -90,11 +91,13 @@ class S3Objects:
         """Return an object's size."""
         with self._connection.failures(f"look for {key}"):
             try:
-                return self._client.stat_object(self._bucket, self._connection.name(key)).size
+                found = self._client.stat_object(self._bucket, self._connection.name(key))
             except S3Error as error:
                 if error.code == "NoSuchKey":
                     return None
                 raise
+        self._connection.check_tag(found.etag, f"look for {key}")
+        return found.size
 
     def send(self, key: str, file: Path, *, size: int, sha256: str, on_bytes: OnBytes) -> None:
         """Upload a file, in parts where it is large."""
@@ -114,6 +117,10 @@ class S3Objects:
         """Remove an object."""
         with self._connection.failures(f"remove {key}"):
             self._client.remove_object(self._bucket, self._connection.name(key))
+        if self.size(key) is not None:
+            raise StoreError(
+                f"{self._connection.shown}: {key} is still there after it was removed; remove it again"
+            )
 
     def keeps_removed(self) -> bool:
         """Return whether the bucket says that it keeps old versions; where it does not say: False."""
@@ -163,6 +170,7 @@ class S3Objects:
                         raise FileNotFoundError(key) from error
                     raise
                 try:
+                    self._connection.check_tag(response.headers.get("etag"), f"read {key}")
                     while piece := response.read(1 << 20):
                         place, failures = place + len(piece), 0
                         yield piece
@@ -180,9 +188,10 @@ class S3Objects:
         """Write an object with one request; False where its condition does not hold."""
         with self._connection.failures(f"write {key}"):
             try:
-                self._client._put_object(self._bucket, self._connection.name(key), data, dict(headers))
+                written = self._client._put_object(self._bucket, self._connection.name(key), data, dict(headers))
             except S3Error as error:
                 if headers and error.code in LOST | {"NoSuchKey"}:
                     return False
                 raise
+        self._connection.check_tag(written.etag, f"write {key}")
         return True

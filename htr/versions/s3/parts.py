@@ -74,7 +74,8 @@ class Parts:
         except DataError:
             self._client._abort_multipart_upload(self._bucket, self._connection.name(key), upload_id)
             raise
-        self._client._complete_multipart_upload(self._bucket, self._connection.name(key), upload_id, parts)
+        done = self._client._complete_multipart_upload(self._bucket, self._connection.name(key), upload_id, parts)
+        self._connection.check_tag(done.etag, f"write {key}")
 
     def _size(self, key: str) -> int | None:
         with self._connection.failures(f"look for {key}"), suppress(S3Error):
@@ -86,7 +87,9 @@ class Parts:
         checksum = hashlib.md5(data, usedforsecurity=False).hexdigest()
         if there.get(number) == (checksum, len(data)):
             return checksum
-        return self._client._upload_part(self._bucket, self._connection.name(key), data, None, upload_id, number)
+        tag = self._client._upload_part(self._bucket, self._connection.name(key), data, None, upload_id, number)
+        self._connection.check_tag(tag, f"write {key}")
+        return tag
 
     def _begun_upload(self, key: str) -> tuple[str, dict[int, tuple[str, int]]]:
         """Return the upload of this object that has come farthest, or a new one; and its parts."""

@@ -212,5 +212,9 @@ def test_a_store_of_versions_is_looked_at_with_a_root_and_without(
     assert f"lost: file://{store}/blobs/" in capsys.readouterr().out
     assert main(["fsck"]) == 2
     assert main(["fsck", "--root", str(root), "--deep"]) == 2
+    capsys.readouterr()
+    assert main(["fsck", "--store", str(tmp_path / "mistyped")]) == 2
+    assert capsys.readouterr().err.count("no store of versions is there") == 1
+    assert not (tmp_path / "mistyped").exists()
     assert main(["fsck", "--store", "s3://user:hunter22@bucket/x"]) == 2
     assert "hunter22" not in capsys.readouterr().err

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from htr.bundle import MANIFEST, ONNX
-from htr.errors import SignatureError
+from htr.bundle import MANIFEST, ONNX, Bundle
+from htr.errors import BundleError, SignatureError
 from htr.signing import VERIFY_VARIABLE, make_keys, sign_bundle
 from serving.champion import ModelUri, Registry
 from serving.follow import Champion
 from serving.served import Observer, load_warm, serve_bundle, signed_only
+from tests.conftest import line_png
 from tests.servers import ModelRegistry, refused_start, untaught_bundle
 
 CHAMPION = ModelUri(name="quillflow", alias="champion")
@@ -38,6 +39,42 @@ def test_nothing_of_a_refused_bundle_is_parsed(tiny_bundle: Path, keys: tuple[Pa
     with pytest.raises(SignatureError):
         serve_bundle(bundle, load=signed_only(loads, keys[1]))
     assert loads.parsed == []
+
+
+def test_what_is_loaded_is_what_was_verified_whatever_becomes_of_the_folder_meanwhile(
+    keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Somebody who may write the folder exchanges everything between check and load"""
+    ours, theirs = (untaught_bundle(tmp_path / str(seed), seed=seed) for seed in range(2))
+    sign_bundle(ours, keys[0])
+    digest = Bundle.open(ours).digest
+    places = []
+
+    def exchanged(folder: Path) -> Observer:
+        places.append(folder)
+        shutil.rmtree(ours)
+        shutil.copytree(theirs, ours)
+        assert folder.parent.stat().st_mode & 0o077 == 0, "nobody else may enter"
+        return load_warm(folder)
+
+    served = serve_bundle(ours, load=signed_only(exchanged, keys[1]))
+    assert served.recogniser.digest == digest != Bundle.open(ours).digest
+    assert len(list(served.recogniser.observe([line_png("a line")]))) == 1, "it needs its files no more"
+    assert not places[0].exists()
+
+
+def test_a_refusal_names_the_folder_that_was_given(
+    tiny_bundle: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    with pytest.raises(SignatureError, match=f"^{bundle}: not signed"):
+        serve_bundle(bundle, load=signed_only(load_warm, keys[1]))
+    sign_bundle(bundle, keys[0])
+    (bundle / "link").symlink_to("/nowhere")
+    with pytest.raises(SignatureError, match="holds a link"):
+        serve_bundle(bundle, load=signed_only(load_warm, keys[1]))
+    with pytest.raises(BundleError, match="not a model bundle"):
+        serve_bundle(tmp_path / "nowhere", load=signed_only(load_warm, keys[1]))
 
 
 def test_an_unsigned_version_leaves_the_signed_one_in_service(keys: tuple[Path, Path], tmp_path: Path) -> None:

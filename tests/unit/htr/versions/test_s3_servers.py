@@ -1,7 +1,8 @@
 """Servers that S3 clients meet: some ignore conditions, some are no S3, some are ill. The sound one is Ceph's."""
 
+import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,9 @@ connection = pytest.importorskip("htr.versions.s3.connection")
 
 
 @contextmanager
-def server(status: int, body: bytes = b"", kind: str = "application/xml") -> Iterator[VersionStore]:
+def server(
+    status: int, body: bytes = b"", kind: str = "application/xml", tag: str = '"0"'
+) -> Iterator[VersionStore]:
     """Run an HTTP server that gives the same answer to everything; give a store on it."""
     from htr.versions.credentials import S3Settings
     from htr.versions.s3 import S3Objects
@@ -25,13 +28,14 @@ def server(status: int, body: bytes = b"", kind: str = "application/xml") -> Ite
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
-            self.send_header("ETag", '"0"')
+            if tag:
+                self.send_header("ETag", tag)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        do_PUT = do_GET
+        do_PUT = do_HEAD = do_DELETE = do_POST = do_GET
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -61,7 +65,7 @@ def test_a_server_that_ignores_conditions_is_refused_before_anything_is_sent(tmp
 @pytest.mark.parametrize(
     ("status", "body", "kind", "reason"),
     [
-        (200, b"<html>hello</html>", "text/html", "index.json: altered"),
+        (200, b"<html>hello</html>", "text/html", "answers with a page of HTML"),
         (502, b"<html>bad gateway</html>", "text/html", "failed 1 times over"),
         (404, b"<html>not found</html>", "text/html", "answers with HTTP 404, and not as S3 does"),
         (400, b"no xml", "application/xml", "cannot read index.json"),
@@ -99,3 +103,25 @@ def test_what_a_server_refuses_is_told_in_one_line(
         store.names("lines")
     assert "\n" not in str(refused.value)
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("kind", "tag"), [("text/html; charset=utf-8", '"0"'), ("text/plain", "")])
+def test_a_success_that_is_none_of_s3_is_no_success(tmp_path: Path, kind: str, tag: str) -> None:
+    """A proxy that wants a login says 200 to everything: nothing was stored, removed or listed"""
+    (file := tmp_path / "file").write_bytes(b"content")
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    with server(200, b"<html><body>log in</body></html>", kind, tag) as store:
+        objects = store._objects
+        acts: list[Callable[[], object]] = [
+            lambda: objects.write("a", b"", replacing=None),
+            lambda: objects.send("a", file, size=7, sha256=sha256, on_bytes=lambda _: None),
+            lambda: objects.read("a"),
+            lambda: objects.size("a"),
+            lambda: list(objects.pieces("a", 0)),
+            lambda: objects.remove("a"),
+        ]
+        if "html" in kind:  # what a list says bears no tag
+            acts.append(lambda: list(objects.kept("blobs/")))
+        for act in acts:
+            with pytest.raises(StoreError, match="is it S3"):
+                act()

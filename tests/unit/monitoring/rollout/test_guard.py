@@ -176,6 +176,21 @@ def test_nothing_is_judged_while_the_stable_server_cannot_be_seen(api: Kubernete
     assert journal.state.results["b" * 64][1].startswith("gave up after 1 h")
 
 
+def test_where_neither_server_can_be_asked_nothing_is_held_against_the_canary(
+    api: KubernetesApi, tmp_path: Path
+) -> None:
+    """Prometheus is away, which says nothing about the bundle"""
+    world = begun(api, tmp_path)
+    world.do(lambda guard: guard.step())
+    world.stable.down = world.canary.down = True
+    for _ in range(6):
+        journal = world.do(lambda guard: guard.step())
+        assert journal.state.is_active
+    assert "neither can be asked" in world.said[-1]
+    world.stable.down = world.canary.down = False
+    assert world.run().state.results["b" * 64][0] == "promoted"
+
+
 def test_restarted_and_added_processes_are_counted_from_nothing(api: KubernetesApi, tmp_path: Path) -> None:
     world = begun(api, tmp_path, Policy(min_minutes=0.0, min_requests=10_000))
     world.do(lambda guard: guard.step())
