@@ -279,7 +279,7 @@ class Guard:
             return nothing
 
     def _ask(self, arm: Arm, uri: str) -> tuple[dict[str, Sample], str, bool]:
-        """Return samples of an arm's processes that serve a bundle, why not all do, and whether it was answered."""
+        """Return an arm's samples that are of a bundle, why not all are, and whether anybody answered."""
         try:
             found = self.parts.source.read(arm)
         except ServiceError as error:

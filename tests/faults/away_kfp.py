@@ -8,7 +8,7 @@ from typing import Any
 
 from htr.errors import QuillflowError
 from monitoring.governor.events import Wish
-from monitoring.governor.journal import Journal, read_journal
+from monitoring.governor.journal import read_journal
 from monitoring.governor.kfp_runs import KfpRuns
 from monitoring.governor.policy import Policy
 from monitoring.kubeflow import Access, KfpServer

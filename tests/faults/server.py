@@ -15,7 +15,6 @@ from tests.faults.parts import DIGEST, faults, picture
 from tests.faults.rounds import Round
 from tests.servers import RunningServer, model_server
 
-
 NUM_LOADING = 3
 """Clients that send lines to read, one after another, beside the one that corrects."""
 
