@@ -5,7 +5,7 @@
 A model server reads lines at a modest rate, keeps rows and a tenth of the images, and takes corrections; a
 governor takes alarms over them and chooses lines to be corrected; drift is looked for every few minutes, and the
 figures of both are fetched as Prometheus does. Exit code 1: something grew, or was lost or doubled. Where memory,
-handles and threads are concerned, `cannot tell` is a failure of an hour and none of a short soak; times are told in
+handles and threads go, `cannot tell` is a failure of an hour and none of a short soak; times are told in
 multiples of a fixed piece of work, since others may be at work on the machine.
 """
 
