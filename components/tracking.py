@@ -20,13 +20,19 @@ from mlflow.types import ColSpec, Schema
 
 from htr.errors import ServiceError
 from htr.lines import LinesDataset
+from htr.tenants import Tenant
 from htr.versions import is_address, open_lines
 
-EXPERIMENT = "quillflow"
+_EXPERIMENT = "quillflow"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 BUNDLE = "bundle"
 """Folder of the bundle among a version's artifacts."""
 _PYFUNC = Path(__file__).parent / "register" / "pyfunc_model.py"
+
+
+def registered(name: str) -> str:
+    """Return what a model goes by in MLflow: a tenant's has his name before it."""
+    return Tenant.of(os.environ).registered(name)
 
 
 @contextmanager
@@ -103,11 +109,11 @@ def end_run(client: mlflow.MlflowClient, run_id: str, *, failed: bool = False) -
 
 def _set_experiment() -> str:
     """Enter the experiment; beside a database file its artifacts lie in ``mlartifacts``. Return its id."""
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(EXPERIMENT) is None:
+    uri, name = mlflow.get_tracking_uri(), registered(_EXPERIMENT)
+    if uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(name) is None:
         folder = Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
-        mlflow.create_experiment(EXPERIMENT, artifact_location=folder.as_uri())
-    experiment_id: str = mlflow.set_experiment(EXPERIMENT).experiment_id
+        mlflow.create_experiment(name, artifact_location=folder.as_uri())
+    experiment_id: str = mlflow.set_experiment(name).experiment_id
     return experiment_id
 
 

@@ -1,16 +1,18 @@
 """python -m htr import | export | split | audit | synth | train | search | evaluate | calibrate | tune | read.
 
 ``pages`` reads whole pages; ``publish | fetch | versions | diff`` keep versions in an object store;
-``keys | sign | verify`` are about who vouches for a bundle.
+``keys | sign | verify`` are about who vouches for a bundle; ``claim`` says whose a folder is.
 """
 
 import argparse
 import io
+import os
 import sys
 import warnings
 
 from htr import __version__
 from htr.errors import PreemptedError, QuillflowError
+from htr.tenants import Tenant
 
 try:
     from htr.commands import (
@@ -21,6 +23,7 @@ try:
         pages,
         search,
         signing,
+        tenants,
         versions,
     )
 except ModuleNotFoundError as missing:  # a clone read by a Python that knows nothing of its environment
@@ -59,11 +62,13 @@ def main(argv: list[str] | None = None) -> int:
     search.add_parsers(verbs)
     signing.add_parsers(verbs)
     versions.add_parsers(verbs)
+    tenants.add_parsers(verbs)
     args = parser.parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # handwriting has more than the terminal's ASCII
         sys.stdout.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", module="PIL")
     try:
+        Tenant.of(os.environ).check_options(vars(args).values())
         status: int = args.handler(args, print)
     except PreemptedError as error:
         print(f"stopped: {error}", file=sys.stderr)

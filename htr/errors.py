@@ -11,6 +11,7 @@
     |-- BundleError           a model folder is missing, incomplete, altered or of another version
     |   `-- SignatureError    nobody who is trusted vouches for it as it lies there
     |-- SettingsError         an option or a combination of options makes no sense
+    |   `-- TenantError         what is named belongs to another tenant, or to nobody who is known
     |-- PreemptedError        a training was told to stop, and goes on from its checkpoint when it is started again
     |-- OutputError           a result cannot be written where it was asked for
     |-- ServiceError          something we talk to (MLflow, KFP, the model server) is away or refuses
@@ -40,6 +41,7 @@ __all__ = [
     "ShapeError",
     "SignatureError",
     "StoreError",
+    "TenantError",
 ]
 
 
@@ -94,6 +96,10 @@ class SignatureError(BundleError):
 
 class SettingsError(QuillflowError):
     """An option or a combination of options makes no sense."""
+
+
+class TenantError(SettingsError):
+    """What is named belongs to another tenant, or to nobody who is known."""
 
 
 class OutputError(QuillflowError):

@@ -1,6 +1,8 @@
 """Who asks: by the secret that comes with a request, the name that the audit log knows its sender by.
 
-A token file holds one word for everybody, or a line ``NAME: WORD`` for each client.
+A token file holds one word for everybody, or a line ``NAME: WORD`` for each client, ``TENANT/NAME: WORD`` where
+there are tenants. Nothing else says whose client it is, no header, path or body; a process keeps the words of its
+own tenant only.
 """
 
 import hashlib
@@ -11,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from htr.errors import SettingsError
+from htr.tenants import DEFAULT, Tenant
+from htr.tenants import VARIABLE as TENANT_VARIABLE
 
 MIN_LENGTH = 16
 EVERYBODY = "token"
@@ -64,9 +68,14 @@ def read_token(file: Path | None, environment: Mapping[str, str], *, flag: str, 
 
     Raises:
         SettingsError: the file cannot be read, a token is too short or holds spaces, or two clients have the same
-            name or token.
+            name or token; or the process belongs to a tenant, and there is none for its clients.
     """
+    tenant = Tenant.of(environment)
     if file is None and variable not in environment:
+        if not tenant.is_default:
+            raise SettingsError(
+                f"{TENANT_VARIABLE} is set: clients must have a token; give {flag} FILE or {variable}"
+            )
         return None
     where = f"{flag} {file}" if file is not None else variable
     try:
@@ -78,13 +87,30 @@ def read_token(file: Path | None, environment: Mapping[str, str], *, flag: str, 
         raise SettingsError(f"{where}: holds several tokens; give each as a line NAME: TOKEN")
     if len({name for name, _ in named}) < len(named) or len({secret for _, secret in named}) < len(named):
         raise SettingsError(f"{where}: two clients have the same name or the same token; give each its own")
-    first, *others = (Token(secret, name) for name, secret in named)
+    ours = [(name, secret) for whole, secret in named if (name := _ours(whole, tenant)) is not None]
+    if not ours:
+        raise SettingsError(f"{where}: no client of this process's tenant; give it a line TENANT/NAME: TOKEN")
+    first, *others = (Token(secret, name) for name, secret in ours)
     return Token(first._secret, first.name, tuple(others))
 
 
+def _ours(whole: str, tenant: Tenant) -> str | None:
+    """Return a client's name within the tenant; None of a client of another one."""
+    owner, slash, name = whole.rpartition("/")
+    if not slash and whole == EVERYBODY:  # one word alone: that of whoever was given it
+        return whole
+    return name if (owner or DEFAULT) == tenant.name else None
+
+
 def _named(line: str, where: str) -> tuple[str, bytes]:
-    name, colon, rest = line.strip().partition(": ")
-    name, secret = (name, rest.strip()) if colon else (EVERYBODY, line.strip())
+    whole, colon, rest = line.strip().partition(": ")
+    whole, secret = (whole, rest.strip()) if colon else (EVERYBODY, line.strip())
+    owner, slash, name = whole.rpartition("/")
+    if slash:
+        try:
+            Tenant(owner)
+        except SettingsError as error:
+            raise SettingsError(f"{where}: before the slash of a client: {error}") from None
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{where}: a client's name is letters, digits, '.', '_', '-', at most 40")
     if len(secret) < MIN_LENGTH or not secret.isascii() or len(secret.split()) != 1:
@@ -92,7 +118,7 @@ def _named(line: str, where: str) -> tuple[str, bytes]:
             f"{where}: expected one word of at least {MIN_LENGTH} ASCII characters, got {len(secret)} characters; "
             "make one with: openssl rand -hex 32"
         )
-    return name, secret.encode()
+    return whole, secret.encode()
 
 
 def _hash(secret: bytes) -> bytes:

@@ -13,6 +13,7 @@ from htr.error_model import ErrorModel
 from htr.errors import BundleError, QuillflowError, SettingsError
 from htr.lines import LinesDataset
 from htr.prediction_log import read_log
+from htr.tenants import Tenant
 from monitoring.columns import read_reference
 from monitoring.commands_governor import add_commands, in_one_line
 from monitoring.commands_loop import add_command
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("DO_NOT_TRACK", "1")  # before Evidently is imported
     try:
         args = _parser().parse_args(argv)
+        Tenant.of(os.environ).check_options(vars(args).values())
         return int(args.run(args))
     except QuillflowError as error:
         print(f"error: {error}", file=sys.stderr)

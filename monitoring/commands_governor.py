@@ -14,9 +14,13 @@ from htr.access_log import FILE as ACCESS_LOG
 from htr.access_log import AccessLog
 from htr.errors import SettingsError
 from htr.rates import Rates
+from htr.tenants import Tenant
 from htr.tokens import Token, read_token
 from htr.versions import open_store
 from htr.versions.addresses import STORE_VARIABLE
+from k8s.cluster.api import find_api
+from k8s.cluster.release import NAMESPACE
+from k8s.cluster.release import Servers as InferenceServices
 from monitoring.governor.audit import Audit
 from monitoring.governor.choosing import LogChooser
 from monitoring.governor.clock import GovernedClock
@@ -36,6 +40,8 @@ from monitoring.governor.registry import MlflowRegistry
 from monitoring.governor.replay import Replayed, described, explain, redecide
 from monitoring.governor.runs import Runs
 from monitoring.governor.serve import Turns, serve
+from monitoring.governor.servers import ClusterServers
+from monitoring.rollout.metrics import RolloutMetrics
 
 TOKEN_VARIABLE = "QUILLFLOW_GOVERNOR_TOKEN"  # noqa: S105 - the variable's name
 
@@ -53,6 +59,7 @@ def serve_governor(args: argparse.Namespace) -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     policy, token, tls = read_policy(args.policy), _token(args), _tls(args)
     _check_exposure(args.host, token, tls, no_token=args.no_token)
+    Tenant.of(os.environ).claim(args.state)
     parts = _parts(args)
     journal = Journal(args.state)
     with journal.alone():
@@ -69,7 +76,12 @@ def serve_governor(args: argparse.Namespace) -> int:
         audit = Audit(store=args.corrections_store) if args.corrections_store is not None else None
         service = Service(
             governor=governor,
-            metrics=GovernorMetrics(governor=governor, verdict=args.verdict, audit=audit).text,
+            metrics=GovernorMetrics(
+                governor=governor,
+                verdict=args.verdict,
+                audit=audit,
+                others={} if args.rollout is None else {"rollout": RolloutMetrics(args.rollout)},
+            ).text,
             token=token,
             wake=turns.wake,
             rates=Rates(args.write_rate),
@@ -151,7 +163,11 @@ def _parts(args: argparse.Namespace) -> Parts:
         labels = DatasetLabels(folder=args.corrections)
     if labels is not None and args.kfp_host is not None and os.environ.get(STORE_VARIABLE):
         labels = PublishedLabels(lines=labels, store=open_store())  # steps do not see this disk
-    registry = MlflowRegistry(tracking_uri=args.tracking_uri, name=args.model_name) if args.tracking_uri else None
+    registry = (
+        MlflowRegistry(tracking_uri=args.tracking_uri, name=Tenant.of(os.environ).registered(args.model_name))
+        if args.tracking_uri
+        else None
+    )
     chooser = (
         LogChooser(log=args.log, verdict=args.verdict, corrections=args.corrections_store, state=args.state)
         if args.log is not None
@@ -161,12 +177,22 @@ def _parts(args: argparse.Namespace) -> Parts:
         runs=runs,
         labels=labels,
         registry=registry,
+        servers=_servers(args),
         measures=PrometheusMeasures(args.prometheus) if args.prometheus else None,
         asker=LabellingRequests(state=args.state, choose=chooser or (lambda champion, wanted: [])),
         arguments=dict(args.parameters),
         registry_every_s=args.registry_every_s,
         measure_every_s=args.measure_every_s,
     )
+
+
+def _servers(args: argparse.Namespace) -> ClusterServers | None:
+    if not args.inference_service:
+        return None
+    if args.tracking_uri is None:
+        raise SettingsError("--inference-service needs --tracking-uri: the registry says who was champion before")
+    services = InferenceServices(api=find_api(args.kubernetes), namespace=args.namespace)
+    return ClusterServers(servers=services, names=tuple(args.inference_service))
 
 
 def _token(args: argparse.Namespace) -> Token | None:
@@ -222,11 +248,23 @@ def _add_serve(commands: Any) -> None:
     )
     s.add_argument("--tracking-uri", metavar="URI", help="MLflow, whose registry says which model is champion")
     s.add_argument("--model-name", default="quillflow", help="the registered model (default %(default)s)")
+    s.add_argument(
+        "--inference-service",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="that is told a model by digest: a rollback tells it the one before; repeatable",
+    )
+    s.add_argument("--namespace", default=NAMESPACE, help="of those (default %(default)s)")
+    s.add_argument("--kubernetes", default="", metavar="URL", help="its API; in a pod it is found by itself")
     s.add_argument("--prometheus", metavar="URL", help="asked how a new champion does; without it none is watched")
     s.add_argument(
         "--log", type=Path, metavar="DIR", help="the prediction log: lines to correct are chosen from it"
     )
     s.add_argument("--verdict", type=Path, metavar="FILE", help="the newest drift.json: window and metrics")
+    s.add_argument(
+        "--rollout", type=Path, metavar="DIR", help="a rollout's state folder, to tell Prometheus how far it is"
+    )
     s.add_argument("--host", default="127.0.0.1", help="address to bind (default %(default)s)")
     s.add_argument("--port", type=int, default=8090, help="0: any free one (default %(default)s)")
     s.add_argument("--token-file", type=Path, metavar="FILE", help=f"clients must send it (or {TOKEN_VARIABLE})")

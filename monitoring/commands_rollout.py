@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from htr.errors import SettingsError
+from htr.tenants import Tenant
 from k8s.cluster.api import find_api
 from k8s.cluster.release import CANARY, HTTP_ROUTE, NAMESPACE, STABLE, Route, Servers
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.registry import MlflowRegistry
-from monitoring.rollout.guard import Guard, Parts
+from monitoring.rollout.guard import Guard
 from monitoring.rollout.journal import Journal
 from monitoring.rollout.pairs import LoggedPairs, PairSource, Probes
+from monitoring.rollout.parts import Parts
 from monitoring.rollout.policy import read_policy
 from monitoring.rollout.records import Done, Looked, Started
 from monitoring.rollout.sources import Pages, Prometheus, Source
@@ -132,7 +134,9 @@ def _guard(args: argparse.Namespace, journal: Journal) -> Guard:
         route=Route(api=api, namespace=args.namespace, name=args.route, stable=args.stable, canary=args.canary),
         source=_source(args),
         pairs=_pairs(args),
-        registry=MlflowRegistry(tracking_uri=args.tracking_uri, name=args.model_name)
+        registry=MlflowRegistry(
+            tracking_uri=args.tracking_uri, name=Tenant.of(os.environ).registered(args.model_name)
+        )
         if args.tracking_uri
         else None,
         writes_stable=not args.gitops,

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from htr.errors import QuillflowError, SettingsError
+from htr.tenants import Tenant
 from pipelines import commands_cluster, commands_fsck, searching
 from pipelines.arguments import parameters
 from pipelines.children import stop_on_signals
@@ -31,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     stop_on_signals()
     args = _parser().parse_args(argv)
     try:
+        Tenant.of(os.environ).check_options(vars(args).values())
         status: int = args.handler(args)
     except QuillflowError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ _KINDS = {
     "List": "a list in JSON",
     "Struct": "an object in JSON",
 }
+_TYPES = {"Integer": int, "Boolean": bool, "Dict": dict, "List": list, "Struct": dict}
 
 
 def parameters(pairs: list[str], pipeline: str = "training") -> dict[str, Any]:
@@ -21,7 +22,7 @@ def parameters(pairs: list[str], pipeline: str = "training") -> dict[str, Any]:
     ``governor``, which every pipeline takes on a cluster and every run here, is among them.
 
     Raises:
-        SettingsError: an unknown name, or a value of another type.
+        SettingsError: an unknown name, a value of another type, or training settings that make no sense.
     """
     from pipelines.local import pipeline_named
 
@@ -36,6 +37,10 @@ def parameters(pairs: list[str], pipeline: str = "training") -> dict[str, Any]:
             arguments[name] = _typed(value, kinds[name])
         except ValueError as error:
             raise SettingsError(f"-p {pair}: {name} must be {_KINDS[kinds[name]]} ({error})") from error
+    if arguments.get("settings"):
+        from htr.settings import training_config  # brings torch along
+
+        training_config(arguments["settings"])  # a misspelt name is told now, not after the lines were read
     return arguments
 
 
@@ -45,6 +50,6 @@ def _typed(value: str, kind: str) -> Any:
     if kind == "Float":
         return float(value)
     parsed = json.loads(value)
-    if kind == "Dict" and not isinstance(parsed, dict):
-        raise ValueError("not an object in braces")
+    if not isinstance(parsed, _TYPES.get(kind, object)) or (kind == "Integer" and isinstance(parsed, bool)):
+        raise ValueError(f"found {value}")
     return parsed

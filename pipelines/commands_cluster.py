@@ -2,15 +2,19 @@
 
 import argparse
 import json
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from htr.errors import SettingsError
+from htr.errors import SettingsError, TenantError
+from htr.tenants import Tenant
 from pipelines.arguments import parameters
 from pipelines.commit import git_commit
 from pipelines.site import Site, read_site
+
+logger = logging.getLogger(__name__)
 
 Show = Callable[[str], None]
 ENDPOINT = "KF_PIPELINES_ENDPOINT"
@@ -33,6 +37,7 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", *,
     _add_server(verb)
     add_pipeline(verb)
     add_parameters(verb)
+    _add_unchecked(verb)
     verb.add_argument("--again", action="store_true", help="start another one though the same was run before")
     verb.add_argument("--wait", action="store_true", help="watch it to its end; exit status 1 where it fails")
     verb.add_argument("--every", type=float, default=10.0, metavar="S", help="seconds between looks (%(default)s)")
@@ -44,6 +49,7 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", *,
     _add_server(verb)
     add_pipeline(verb)
     add_parameters(verb)
+    _add_unchecked(verb)
     verb.add_argument("--cron", help='when, in UTC: "30 3 * * 1" is Mondays at 3:30')
     verb.add_argument("--name", default="quillflow", help="of the schedule (%(default)s)")
     verb.add_argument("--remove", action="store_true", help="remove the schedule of that name")
@@ -63,6 +69,12 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", *,
 def add_pipeline(verb: argparse.ArgumentParser) -> None:
     """Add the option that chooses the pipeline."""
     verb.add_argument("--pipeline", choices=("training", "search"), default="training", help="default: training")
+
+
+def _add_unchecked(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--unchecked", action="store_true", help="do not look whether the namespace has room for its steps"
+    )
 
 
 def add_parameters(verb: argparse.ArgumentParser) -> None:
@@ -92,11 +104,21 @@ def _add_server(verb: argparse.ArgumentParser) -> None:
 
 
 def site_of(args: argparse.Namespace) -> Site:
-    """Return the site that the options name, what they say of it put in."""
+    """Return the site that the options name, what they say of it put in, and whose process this is.
+
+    Raises:
+        TenantError: the file is that of another tenant.
+    """
     named = args.site or (Path(os.environ["QUILLFLOW_SITE"]) if os.environ.get("QUILLFLOW_SITE") else None)
     site = read_site(named)
     said = {name: getattr(args, name, None) for name in ("host", "namespace", "experiment")}
     site = replace(site, **{name: value for name, value in said.items() if value})
+    tenant = Tenant.of(os.environ)
+    if not tenant.is_default and site.tenant not in {"", tenant.name}:
+        raise TenantError(f"{named}: is another tenant's; give this process's own with --site")
+    tenant = Tenant(site.tenant) if site.tenant else tenant
+    if not tenant.is_default:
+        site = replace(site, tenant=tenant.name, experiment=tenant.registered(site.experiment))
     return site if site.host else replace(site, host=os.environ.get(ENDPOINT, ""))
 
 
@@ -125,12 +147,20 @@ def _server(args: argparse.Namespace, site: Site):  # type: ignore[no-untyped-de
     return KfpServer(Access.of(site.host, namespace=site.namespace, timeout_s=args.timeout))
 
 
+def _look_for_room(args: argparse.Namespace, site: Site) -> None:
+    from pipelines.doctor.room import warnings_of_room
+
+    for warning in [] if args.unchecked else warnings_of_room(site):
+        logger.warning(warning)
+
+
 def _submit(args: argparse.Namespace, show: Show) -> int:
     from pipelines.submitting import submit
 
     site = site_of(args)
     server = _server(args, site)
     arguments = parameters(args.parameter, args.pipeline)
+    _look_for_room(args, site)
     run = submit(server, site, pipeline=args.pipeline, arguments=arguments, commit=git_commit(), again=args.again)
     was_there = ", which was there already (--again starts another)" if run.found else ""
     show(f"run {run.run_id}{was_there}\n  name  {run.name}\n  link  {run.link}")
@@ -158,6 +188,7 @@ def _schedule(args: argparse.Namespace, show: Show) -> int:
     if not args.cron:
         raise SettingsError('say when: --cron "30 3 * * 1" is Mondays at 3:30 UTC; or --remove')
     arguments = parameters(args.parameter, args.pipeline)
+    _look_for_room(args, site)
     made = schedule(
         server,
         site,

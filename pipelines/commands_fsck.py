@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from htr.errors import SettingsError
 from htr.places import find_places
 from htr.signing import find_verify_key
 from htr.soundness import Finding
+from htr.tenants import Tenant
 from htr.versions import open_store
 from pipelines.fsck import check, check_store
 
@@ -45,6 +47,8 @@ def fsck(args: argparse.Namespace, *, show: Callable[[str], None]) -> int:
         raise SettingsError("give --root DIR or --store ADDRESS, or both")
     if args.deep and args.store is None:
         raise SettingsError("--deep goes with --store: what lies below --root is read in any case")
+    if args.root is not None:
+        Tenant.of(os.environ).check_all_below(args.root)
     looked_at: dict[str, int] = {}
     found: list[Finding] = []
     if args.root is not None:

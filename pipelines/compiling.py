@@ -74,7 +74,7 @@ def compiled_manifests(pipeline: str, site: Site, *, commit: str) -> str:
         return file.read_text(encoding="utf-8")
 
 
-def contents_of(lines: str, corrections: str, held_back: float, image: str) -> str:
+def contents_of(lines: str, corrections: str, held_back: float, image: str, tenant: str = "") -> str:
     """Return what stands for the dataset that these make, or "" where their addresses may hold anything tomorrow.
 
     Args:
@@ -82,11 +82,12 @@ def contents_of(lines: str, corrections: str, held_back: float, image: str) -> s
         corrections: likewise, or "".
         held_back: share of the corrections that is held back.
         image: that the step runs in: KFP leaves it out where a key is given, and other code may merge otherwise.
+        tenant: whose run it is: who knows the digest of somebody else's lines is not to be given them.
     """
     if not all(_ADDRESS.fullmatch(address) for address in filter(None, (lines, corrections))) or not lines:
         return ""
     digests = [address.rpartition("/")[2] for address in (lines, corrections)]
-    return hashlib.sha256(repr([*digests, held_back, image]).encode()).hexdigest()
+    return hashlib.sha256(repr([*digests, held_back, image, *filter(None, (tenant,))]).encode()).hexdigest()
 
 
 def _dag(pipeline: str, site: Site, contents: str) -> tuple[str, Any]:

@@ -24,7 +24,7 @@ def reported(steps: Callable[..., Any], *, name: str, description: str, site: Si
 
     def whole(*given: Any) -> None:
         told = report(governor=given[-1], pipeline=name)
-        place(told, site, "light")
+        place(told, site, "light", asks=["governor"])
         with dsl.ExitHandler(told, name="reported"):
             steps(*given[:-1])
 

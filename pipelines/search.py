@@ -19,7 +19,7 @@ from components.search.component import collect, plan
 from components.train.component import try_settings
 from components.validate.component import validate
 from pipelines.placing import place, work_folder
-from pipelines.site import Site
+from pipelines.site import LOCAL, Site
 
 NAME = "quillflow-search"
 DESCRIPTION = "Lines in, training settings out."
@@ -61,7 +61,7 @@ def search_on(site: Site, *, contents: str = "") -> Callable[..., SearchOutcome]
             work: folder for checkpoints, so that a killed search goes on; "" for none.
             git_commit: of the code, noted in the runs.
         """
-        data = place(ingest(lines=lines, corrections="", held_back=0.0), site, "data")
+        data = place(ingest(lines=lines, corrections="", held_back=0.0), site, "data", asks=["store"])
         if contents:
             data.set_caching_options(True, cache_key=contents)
         dataset = data.outputs["dataset"]
@@ -79,7 +79,7 @@ def search_on(site: Site, *, contents: str = "") -> Callable[..., SearchOutcome]
             git_commit=git_commit,
             work=work,
         ).after(checked)
-        place(planned, site, "light")
+        place(planned, site, "light", asks=["registry"])
 
         with dsl.ParallelFor(planned.outputs["Output"], name="trials", parallelism=site.trials_at_once) as one:
             tried = try_settings(
@@ -91,10 +91,10 @@ def search_on(site: Site, *, contents: str = "") -> Callable[..., SearchOutcome]
                 git_commit=git_commit,
                 work=work_folder(site, work),
             )
-            place(tried, site, "train")
+            place(tried, site, "train", asks=["registry"])
 
         found = collect(results=dsl.Collected(tried.output), run=planned.outputs["run"], tracking_uri=tracking_uri)
-        place(found, site, "light")
+        place(found, site, "light", asks=["registry"])
 
         return SearchOutcome(
             cer=found.outputs["Output"],
@@ -106,4 +106,4 @@ def search_on(site: Site, *, contents: str = "") -> Callable[..., SearchOutcome]
     return search
 
 
-search = dsl.pipeline(name=NAME, description=DESCRIPTION)(search_on(Site()))
+search = dsl.pipeline(name=NAME, description=DESCRIPTION)(search_on(LOCAL))

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from components.image import PIPELINE_IMAGE, gpus, trials_at_once
 from htr.errors import SettingsError
+from htr.tenants import DEFAULT, Tenant
 
 FORMAT_VERSION = 1
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|[KMGTPE]i?)?")
@@ -77,14 +78,23 @@ class Site:
     """Address of the KFP API; "" takes KF_PIPELINES_ENDPOINT from the environment."""
     namespace: str = ""
     """Profile, where KFP serves several users."""
+    tenant: str = ""
+    """Whose runs these are: in every step's environment, and before the experiment's name; "" for nobody."""
     experiment: str = "quillflow"
     service_account: str = ""
     """That steps run as; "" for KFP's own."""
     image: str = PIPELINE_IMAGE
     """Of every step; name one commit of the code, since KFP's cache looks at the name only."""
     pull_secrets: tuple[str, ...] = ()
-    run_as: int = 0
-    """User and group that steps run as; 0 leaves it to the image."""
+    run_as: int = 10001
+    """User and group that steps run as; 0 leaves it to the image, which a namespace under Pod Security's
+    ``restricted`` does not let in."""
+    deploy_token: str = ""
+    """Secret with a token that may deploy, which the deploy step alone mounts; "" leaves it to the account."""
+    direct_artifacts: bool = False
+    """Steps read and write MLflow's artifacts in the object store themselves, so that they get its keys, too."""
+    run_timeout_s: int = 259_200
+    """After which a run is ended whatever it does, or waits for; 0 for never."""
     governor: str = ""
     """Address that a run's end is reported to; "" for nobody."""
     trials_at_once: int = field(default_factory=trials_at_once)
@@ -107,24 +117,38 @@ class Site:
     """ConfigMaps, likewise."""
 
     def __post_init__(self) -> None:
+        Tenant(self.tenant or DEFAULT)
         if self.checkpoints_claim and self.workspace:
             raise SettingsError("checkpoints: give a claim or a workspace, not both")
         if self.workspace and not _QUANTITY.fullmatch(self.workspace):
             raise SettingsError(f"checkpoints: workspace must be a size such as 50Gi, got {self.workspace!r}")
         if not self.checkpoints_path.startswith("/"):
             raise SettingsError(f"checkpoints: path must begin with a slash, got {self.checkpoints_path!r}")
-        for name in (*self.secrets, *self.settings, *self.pull_secrets, *filter(None, (self.checkpoints_claim,))):
+        named = (*self.pull_secrets, *filter(None, (self.checkpoints_claim, self.deploy_token)))
+        for name in (*self.secrets, *self.settings, *named):
             if not _NAME.fullmatch(name):
                 raise SettingsError(f"{name!r} cannot be the name of a secret, ConfigMap or claim")
-        for name in ("run_as", "keep_finished_s", "trials_at_once"):
+        for name in ("run_as", "keep_finished_s", "trials_at_once", "run_timeout_s"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
                 raise SettingsError(f"{name}: expected a whole number, 0 or more, got {value!r}")
+        if not isinstance(self.direct_artifacts, bool):
+            raise SettingsError(f"direct_artifacts: expected true or false, got {self.direct_artifacts!r}")
+        longest = max(self.KINDS, key=lambda kind: getattr(self, kind).timeout_s)
+        if 0 < self.run_timeout_s < (timeout_s := getattr(self, longest).timeout_s):
+            raise SettingsError(
+                f"run_timeout_s: {self.run_timeout_s} ends a run before one try of {longest} may end "
+                f"({longest}.timeout_s is {timeout_s}); give it more"
+            )
 
     @property
     def work(self) -> str:
         """Return the default of the parameter ``work``: "" keeps checkpoints with the step's outputs."""
         return self.checkpoints_path if self.checkpoints_claim else ""
+
+
+LOCAL = Site(run_as=0)
+"""This machine: nothing is asked of Kubernetes, so that kfp-kubernetes need not be there."""
 
 
 def read_site(path: Path | None) -> Site:
@@ -170,10 +194,12 @@ def _site(found: dict[str, Any]) -> Site:
         if not isinstance(names, list):
             raise SettingsError(f"pull_secrets: expected a list of names, got {names!r}")
         given["pull_secrets"] = tuple(_text("pull_secrets", name) for name in names)
-    for name in ("host", "namespace", "experiment", "service_account", "image", "governor"):
+    for name in (
+        "host", "namespace", "tenant", "experiment", "service_account", "image", "governor", "deploy_token",
+    ):  # fmt: skip
         if name in found:
             given[name] = _text(name, found.pop(name))
-    for name in ("run_as", "keep_finished_s", "trials_at_once"):
+    for name in ("run_as", "keep_finished_s", "trials_at_once", "run_timeout_s", "direct_artifacts"):
         if name in found:
             given[name] = found.pop(name)
     _nothing_left("", found)

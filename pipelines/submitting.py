@@ -99,6 +99,7 @@ def prepared(site: Site, pipeline: str, arguments: Mapping[str, Any], commit: st
         str(arguments.get("corrections", "")),
         float(arguments.get("held_back", 0.3)),
         site.image,
+        site.tenant,
     )
     if commit.endswith("-dirty"):
         logger.warning("the working tree differs from its commit; the image %s may hold other code", site.image)

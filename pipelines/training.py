@@ -30,8 +30,8 @@ from components.register.component import register
 from components.train.component import train
 from components.validate.component import validate
 from htr.pretrained import PRETRAINED
-from pipelines.placing import place, work_folder
-from pipelines.site import Site
+from pipelines.placing import let_deploy, place, work_folder
+from pipelines.site import LOCAL, Site
 
 NAME = "quillflow-training"
 DESCRIPTION = "Lines in, a better champion out, or none."
@@ -100,14 +100,17 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
                 or ``gitops:FOLDER``; "" for none, as where a server follows the alias (docs/rollout.md).
             store: object store that it is deployed from, ``s3://BUCKET/PREFIX``; "" takes QUILLFLOW_STORE.
         """
-        data = place(ingest(lines=lines, corrections=corrections, held_back=held_back), site, "data")
+        data = place(
+            ingest(lines=lines, corrections=corrections, held_back=held_back), site, "data", asks=["store"]
+        )
         if contents:  # the same contents by the same code: the merged dataset of an earlier run will do
             data.set_caching_options(True, cache_key=contents)
         dataset = data.outputs["dataset"]
 
         checked = place(validate(dataset=dataset), site, "data")
 
-        today = place(champion(model_name=model_name, tracking_uri=tracking_uri).after(checked), site, "light")
+        today = champion(model_name=model_name, tracking_uri=tracking_uri).after(checked)
+        place(today, site, "light", asks=["registry"])
 
         taught = train(
             dataset=dataset,
@@ -118,7 +121,8 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
             work=work_folder(site, work),
             start=start,
         )
-        place(taught, site, "train")  # retried: with a work folder that outlives the pod, it goes on where it was
+        # Retried: with a work folder that outlives the pod, it goes on where it was.
+        place(taught, site, "train", asks=["registry"])
 
         judged = evaluate(
             dataset=dataset,
@@ -145,7 +149,7 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
             model_name=model_name,
             tracking_uri=tracking_uri,
         )
-        place(named, site, "light")
+        place(named, site, "light", asks=["registry", "store"])
 
         with dsl.If(allowed.outputs["Output"] == True, name="may take over"):  # noqa: E712 - KFP builds a condition
             moved = promote(
@@ -154,10 +158,10 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
                 model_name=model_name,
                 tracking_uri=tracking_uri,
             )
-            place(moved, site, "light")
+            place(moved, site, "light", asks=["registry"])
             with dsl.If(deploy != "", name="is deployed"):
                 told = deploy_step(target=deploy, model_name=model_name, tracking_uri=tracking_uri, store=store)
-                place(told.after(moved), site, "light")
+                place(let_deploy(told.after(moved), site), site, "light", asks=["registry", "store"])
 
         return Outcome(
             promoted=allowed.outputs["Output"],
@@ -175,4 +179,4 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
     return training
 
 
-training = dsl.pipeline(name=NAME, description=DESCRIPTION)(training_on(Site()))
+training = dsl.pipeline(name=NAME, description=DESCRIPTION)(training_on(LOCAL))

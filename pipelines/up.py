@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from htr.errors import DataError, ServiceError, SettingsError
+from htr.tenants import Tenant
 from pipelines.children import PROJECT
 from pipelines.local import default_tracking_uri
 from serving.addresses import check_port
@@ -98,7 +99,7 @@ def _has_champion(uri: str) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
-        mlflow.MlflowClient(uri, uri).get_model_version_by_alias(MODEL, ALIAS)
+        mlflow.MlflowClient(uri, uri).get_model_version_by_alias(Tenant.of(os.environ).registered(MODEL), ALIAS)
     except MlflowException:
         return False
     return True

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from htr.access_log import AccessLog
 from htr.correction_store import CorrectionStore
 from htr.errors import SettingsError
 from htr.signing import find_verify_key
+from htr.tenants import Tenant
 from serving.champion import ModelUri, Registry
 from serving.follow import Champion
 from serving.log_options import add_log_options, open_log
@@ -43,6 +45,7 @@ def _serve(options: argparse.Namespace, kserve_flags: list[str], closing: ExitSt
     log = open_log(options, closing)
     corrections, access_log = None, None
     if options.corrections is not None:
+        Tenant.of(os.environ).claim(options.corrections)
         corrections = CorrectionStore(options.corrections)
         corrections.prepare()
         file = options.access_log or options.corrections / ACCESS_LOG
@@ -110,10 +113,14 @@ def _model(options: argparse.Namespace, closing: ExitStack, load: Load) -> Calla
     if options.bundle is not None:
         served = serve_bundle(options.bundle, load=load)
         return lambda: served
+    tenant = Tenant.of(os.environ)
     uri = ModelUri.parse(options.model)
+    uri = replace(uri, name=tenant.registered(uri.name))
     if not options.tracking_uri:
         raise SettingsError(f"--model {uri}: where is MLflow? Give --tracking-uri or set MLFLOW_TRACKING_URI")
-    champion = Champion(Registry(options.tracking_uri, options.cache_dir, load=load), uri, poll_s=options.poll_s)
+    champion = Champion(
+        Registry(options.tracking_uri, tenant.cache(options.cache_dir), load=load), uri, poll_s=options.poll_s
+    )
     champion.start()
     closing.callback(champion.stop)
     return lambda: champion.served

@@ -2,11 +2,13 @@
 
 From prediction log and image log, from the corrections, from datasets made from them and all others below the
 folders, from lists of lines to be corrected, and from training's files of decoded lines. A tombstone without
-personal content keeps a correction from coming back. What is left is listed: reports that name a line.
+personal content keeps a correction from coming back. What is left is listed: reports that name a line. Of folders
+that belong to several tenants nothing is read.
 """
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from htr.erasure import Found, Wanted, erase
 from htr.errors import QuillflowError
+from htr.tenants import Tenant
 from htr.versions import open_store
 
 FORMAT_VERSION = 1
@@ -23,6 +26,10 @@ def main(argv: list[str]) -> int:
     """Erase; return the exit status: 0 done, 1 nothing of that name, 2 a mistake that the message explains."""
     args = _parser().parse_args(argv)
     try:
+        tenant = Tenant.of(os.environ)
+        tenant.check_options(vars(args).values())
+        for root in args.root:  # a writer of the same name may be somebody else's
+            tenant.check_all_below(root)
         wanted = Wanted(request=args.request or "", writer=args.writer or "")
         store = open_store(args.store) if args.store else None
         found = erase(args.root, wanted, time=datetime.now(UTC), dry_run=args.dry_run, store=store)

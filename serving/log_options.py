@@ -1,10 +1,12 @@
 """Flags of the prediction log, and the log that they ask for."""
 
 import argparse
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
 from htr.errors import SettingsError
+from htr.tenants import Tenant
 from serving.prediction_log import LogPolicy, PredictionLog
 
 
@@ -32,6 +34,7 @@ def open_log(options: argparse.Namespace, closing: ExitStack) -> PredictionLog |
 
     Raises:
         SettingsError: the flags contradict each other.
+        TenantError: its folder belongs to another tenant.
         OutputError: its folder cannot be written.
     """
     share, days = options.log_images, options.log_days
@@ -46,6 +49,7 @@ def open_log(options: argparse.Namespace, closing: ExitStack) -> PredictionLog |
         raise SettingsError(f"--log-days {days:g}: expected days above 0")
     if options.log_redact and share:
         raise SettingsError("--log-redact keeps no images; leave --log-images away")
+    Tenant.of(os.environ).claim(options.log_dir)
     policy = LogPolicy(image_share=share or 0.0, days=days, redact=options.log_redact)
     log = PredictionLog(options.log_dir, policy=policy)
     closing.callback(log.close)

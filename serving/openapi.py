@@ -14,7 +14,7 @@ from serving.openapi_schemas import SCHEMAS, payload_schemas
 
 PREDICT = "/v1/models/{model_name}:predict"
 INFER = "/v2/models/{model_name}/infer"
-_NOT_OFFERED = (
+NOT_OFFERED = (
     "/v1/models/{model_name}:explain",
     "/v2/models/{model_name}/versions/{model_version}/ready",
 )
@@ -53,7 +53,7 @@ def describe(
         routes=app.routes,
     )
     paths = document["paths"]
-    for path in _NOT_OFFERED:
+    for path in NOT_OFFERED:
         paths.pop(path, None)
     for path, operations in paths.items():
         for method, operation in operations.items():

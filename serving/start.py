@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from htr.errors import QuillflowError, SettingsError
 from htr.rates import Rates
+from htr.tenants import Tenant
 from serving.access import Token, check_exposure, find_token, is_loopback
 from serving.addresses import Addresses, check_port
 from serving.limits import Limits
@@ -55,6 +56,7 @@ def run_command(
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what comes of them we say ourselves
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe's affair, once a route
     try:
+        Tenant.of(os.environ).check_options(vars(options).values())
         with ExitStack() as closing:
             serve(options, kserve_flags, closing)
     except QuillflowError as error:

@@ -32,6 +32,7 @@ from htr.errors import (
     StoreError,
 )
 from htr.signing import VERIFY_VARIABLE, find_verify_key, verify_bundle
+from htr.tenants import Tenant
 from htr.versions import open_store, parse_version_uri
 
 STAGING = ".quillflow-fetch"
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where it shall lie; empty, or holding this bundle already")
     args = parser.parse_args(argv)
     try:
+        Tenant.of(os.environ).check_options(vars(args).values())
         fetched = fetch(args.uri, args.folder)
     except QuillflowError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's answer

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import coverage
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from htr.image import Geometry
 from htr.lines import Line
 from htr.model import LineNet, ModelConfig
 
+UNIT = Path(__file__).parent / "unit"
 TINY = ModelConfig(height=16, channels=(4, 4, 8, 8), squeeze=16, width=8)
 
 
@@ -36,6 +38,30 @@ def make_line(text: str, number: int = 0, **changes: str) -> Line:
     image = line_png(text, seed=number)
     values = {"writer": f"w{number % 7}", "page": f"p{number}", "language": "eng", "source": "drawn", **changes}
     return Line(id=f"line-{number}", image=image, text=text, width=12 + 9 * len(text), height=32, **values)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Measure coverage in unit tests alone: tracing makes whole programs slower by half, and these would cover
+    lines that nobody looks at the outcome of."""
+    measured = coverage.Coverage.current()
+    if measured is None or item.path.is_relative_to(UNIT):
+        return (yield)
+    inherited = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_PROCESS")}
+    measured.stop()
+    try:
+        return (yield)
+    finally:
+        measured.start()
+        os.environ.update(inherited)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep versions that tests fetch out of the user's cache."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("QUILLFLOW_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

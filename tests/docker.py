@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 
 from k8s.images.catalogue import images_named
 from k8s.images.engine import Engine, find_engine
+from pipelines.commit import git_commit
 from tests.servers import ROOT
 
 SUITE = "bookworm"
@@ -44,6 +45,8 @@ class Docker:
     engine: Engine
     folder: Path
     """For what containers are to see; everybody may read it."""
+    commits: dict[str, str] = field(default_factory=dict)
+    """Image -> the code's commit when its build began: whoever waits for a build edits meanwhile."""
 
     def run(self, image: str, *words: str, options: Sequence[str] = ()) -> str:
         """Run a container to its end as the cluster would, and return what it printed."""
@@ -101,6 +104,8 @@ def build(docker: Docker, name: str, *, environ: Mapping[str, str] | None = None
     """Build an image by the project's own command; return its full name."""
     command = [sys.executable, "-m", "k8s.images", "build", name, "--engine", docker.engine.program, "--tag", TAG]
     command += ["--base-image", BASE, "--network", "host", "--bills", str(docker.folder / "bills")]
+    (image,) = images_named([name])
+    docker.commits[image.tagged(TAG)] = git_commit()
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -111,7 +116,6 @@ def build(docker: Docker, name: str, *, environ: Mapping[str, str] | None = None
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
-    (image,) = images_named([name])
     return image.tagged(TAG)
 
 

@@ -125,6 +125,8 @@ class KubernetesApi:
         if method == "GET":
             found = self.objects.get(path)
             return (200, found) if found else (404, _status(404, "NotFound", f"{path} not found"))
+        if path.endswith("/token"):
+            return self._token(path.removesuffix("/token"), body)
         manager = query.get("fieldManager", [""])[0]
         if not manager:
             return 400, _status(400, "BadRequest", "fieldManager is required for apply patch")
@@ -137,6 +139,20 @@ class KubernetesApi:
         self.owners[path] = {place: {manager + _UPDATE} for place in _leaves(body)}
         self.writes.append(("POST", path))
         return 201, self.objects[path]
+
+    def _token(self, account: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Answer a TokenRequest: of an account that is there, bound to an object that is the one that is named."""
+        if account not in self.objects:
+            return 404, _status(404, "NotFound", f"{account} not found")
+        bound = body["spec"]["boundObjectRef"]
+        there = self.objects.get(f"{account.rpartition('/serviceaccounts/')[0]}/secrets/{bound['name']}", {})
+        if there.get("metadata", {}).get("uid") != bound["uid"]:
+            return 409, _status(
+                409, "Conflict", f"the UID in the bound object reference ({bound['uid']}) does not match"
+            )
+        self._version += 1
+        given = {"token": f"token-{self._version}", "expirationTimestamp": "2026-11-21T22:00:00Z"}
+        return 201, {**body, "status": given}
 
 
 @contextlib.contextmanager

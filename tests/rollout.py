@@ -14,10 +14,11 @@ from k8s.cluster.release import INFERENCE, ROUTE, Route, Servers
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import Champion
 from monitoring.rollout.counts import Sample
-from monitoring.rollout.guard import Guard, Parts, Registry
+from monitoring.rollout.guard import Guard
 from monitoring.rollout.guards import Pairs
 from monitoring.rollout.journal import Journal
 from monitoring.rollout.pairs import Compared, PairSource
+from monitoring.rollout.parts import Parts, Registry
 from monitoring.rollout.sources import Arm
 from tests.governor import WorldClock
 from tests.kubernetes_api import KubernetesApi
@@ -65,12 +66,21 @@ class SetAliases:
             version="2", digest=f"sha256:{digest}", previous="1", previous_digest=f"sha256:{previous}"
         )
         self.moved = 0
+        self.taken_back: set[str] = set()
+        """Digests of versions that bear the tag ``rolled_back``."""
+        self.is_down = False
 
     def champion(self) -> Champion:
+        if self.is_down:
+            raise ServiceError("MLflow is away")
         return self.now
+
+    def was_taken_back(self, digest: str) -> bool:
+        return digest in self.taken_back
 
     def move_back(self, champion: Champion) -> tuple[bool, str]:
         self.moved += 1
+        self.taken_back.add(champion.digest)
         self.now = replace(self.now, version="1", digest=self.now.previous_digest)
         return True, "version 1 is champion again"
 

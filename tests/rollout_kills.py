@@ -21,8 +21,9 @@ from k8s.cluster.api import Api, Object
 from k8s.cluster.release import Route, Servers
 from monitoring.governor.clock import GovernedClock
 from monitoring.governor.events import Champion
-from monitoring.rollout.guard import Guard, Parts
+from monitoring.rollout.guard import Guard
 from monitoring.rollout.journal import Journal
+from monitoring.rollout.parts import Parts
 from monitoring.rollout.policy import Policy
 from monitoring.rollout.records import Done, Looked
 from tests.kubernetes_api import KubernetesApi, kubernetes_api
@@ -79,6 +80,9 @@ class FileAliases:
             previous=other,
             previous_digest=f"sha256:{letters[other] * 64}",
         )
+
+    def was_taken_back(self, digest: str) -> bool:
+        return self.champion().digest != digest
 
     def move_back(self, champion: Champion) -> tuple[bool, str]:
         self.step()

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import functools
+import os
 import re
 import select
 import shutil
@@ -10,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -56,7 +58,11 @@ class RunningServer:
 
 @contextlib.contextmanager
 def model_server(
-    *args: str, module: str = "serving", http_port: str = "0", timeout_s: float = 90
+    *args: str,
+    module: str = "serving",
+    http_port: str = "0",
+    timeout_s: float = 90,
+    env: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[RunningServer]:
     """Run ``python -m serving`` until the block ends.
 
@@ -65,13 +71,16 @@ def model_server(
         module: another one that takes the same flags.
         http_port: by default any free one.
         timeout_s: how long it may take to become ready.
+        env: variables beside ours.
     """
     command = [sys.executable, "-m", module, "--http_port", http_port, "--grpc_port", "0", *args]
     with tempfile.TemporaryDirectory() as folder:
         stderr = Path(folder) / "stderr"
         with (
             stderr.open("w") as errors,
-            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+            subprocess.Popen(
+                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **env}
+            ) as process,
         ):
             try:
                 assert process.stdout is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.champion.fetch import fetch_champion
 from htr.errors import QuillflowError, ServiceError
+from htr.tenants import Tenant
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tracking-uri", default="", metavar="URI", help="MLflow (default: MLFLOW_TRACKING_URI)")
     args = parser.parse_args(argv)
     try:
+        Tenant.of(os.environ).check_options(vars(args).values())
         version = fetch_champion(args.model_name, args.tracking_uri, args.out)
         if not version:
             raise ServiceError(f"{args.model_name}: no champion yet; the pipeline's gate has promoted none")

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from components.tracking import CHAMPION, fetch_bundle, service, version_at
+from components.tracking import CHAMPION, fetch_bundle, registered, service, version_at
 from htr.bundle import Bundle
 from htr.signing import find_verify_key, verify_bundle
 
@@ -20,6 +20,7 @@ def fetch_champion(model_name: str, tracking_uri: str, out: Path) -> str:
         BundleError: what the registry holds is incomplete, altered, or unsigned where QUILLFLOW_VERIFY_KEY asks
             for a signature.
     """
+    model_name = registered(model_name)
     with service(tracking_uri) as client:
         found = version_at(client, model_name, CHAMPION)
         if found is None:

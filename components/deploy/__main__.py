@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from components.deploy.deploy import deploy_champion
 from components.deploy.target import Target
 from htr.errors import QuillflowError
+from htr.tenants import Tenant
 from k8s.cluster.api import find_api
 from k8s.cluster.release import HTTP_ROUTE
 
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="take the address over from whoever set it")
     args = parser.parse_args(argv)
     try:
+        Tenant.of(os.environ).check_options(vars(args).values())
         _, told = deploy_champion(
             Target.parse(f"gitops:{args.gitops}" if args.gitops else args.target),
             model_name=args.model_name,

@@ -39,6 +39,7 @@ def resolve_champion(model_name: str, *, tracking_uri: str, store: str) -> Resol
         BundleError: what the registry holds is incomplete, altered, or not what the version says.
         SettingsError: no such store.
     """
+    model_name = tracking.registered(model_name)
     versions = open_store(store)
     with tracking.service(tracking_uri) as client:
         found = tracking.version_at(client, model_name, tracking.CHAMPION)

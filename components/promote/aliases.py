@@ -16,6 +16,7 @@ def move_champion(version: str, compared_with: str, *, model_name: str, tracking
     Raises:
         ServiceError: another champion was put in place since, or MLflow is away.
     """
+    model_name = tracking.registered(model_name)
     with tracking.service(tracking_uri) as client:
         now = tracking.version_at(client, model_name, tracking.CHAMPION)
         current = now.version if now is not None else ""

@@ -46,6 +46,7 @@ def publish(
     Raises:
         ServiceError: MLflow or the store of versions is away or refuses.
     """
+    model_name = tracking.registered(model_name)
     bundle = Bundle.open(bundle_path)
     decision = json.loads(files["decision.json"].read_text(encoding="utf-8"))
     example = next((line.image for line in LinesDataset.open(dataset_path).lines("test")), None)

@@ -5,12 +5,15 @@ version = store.publish("lines", "letters", Path("my-lines"))
 store.fetch("lines", version.digest, Path("copy"))
 """
 
+import os
 from pathlib import Path
 
 from htr.lines import LinesDataset
+from htr.tenants import Tenant
 from htr.versions.addresses import (
     KINDS,
     Address,
+    folder_of,
     is_address,
     is_digest,
     parse_version_uri,
@@ -67,6 +70,7 @@ def open_store(address: str | Path = "") -> VersionStore:
     else:
         from htr.versions.folder import FolderObjects
 
+        Tenant.of(os.environ).check(folder_of(uri))
         objects = FolderObjects(uri)
     return VersionStore(objects)
 
@@ -94,8 +98,10 @@ def open_lines(place: str | Path) -> LinesDataset:
         DataError: there is none, or it is not what was published.
         SettingsError: the address is none.
         StoreError: the store is away or refuses.
+        TenantError: it belongs to somebody else.
     """
     if not is_address(str(place)):
+        Tenant.of(os.environ).check(Path(place))
         return LinesDataset.open(place)
     found = parse_version_uri(str(place), "lines")
     return open_store(found.store).lines(found.digest or found.name)

@@ -5,7 +5,8 @@
     quillflow+s3://BUCKET/PREFIX/bundle/NAME    what a name stands for now
     store:NAME                                  the same in the store of the environment (QUILLFLOW_STORE)
 
-An address holds no credentials: one with user information is refused, and not repeated in the error.
+An address holds no credentials: one with user information is refused, and not repeated in the error. A process
+of a tenant knows one store only, that of its tenant: see `htr.tenants`.
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from htr.errors import SettingsError
+from htr.tenants import Tenant
 
 KINDS = ("lines", "bundle")
 STORE_VARIABLE = "QUILLFLOW_STORE"
@@ -44,16 +46,31 @@ def store_uri(address: str | Path = "") -> str:
     """Return the one spelling of a store's address.
 
     Args:
-        address: ``s3://BUCKET/PREFIX``, ``file:///DIR`` or a folder; "" takes QUILLFLOW_STORE.
+        address: ``s3://BUCKET/PREFIX``, ``file:///DIR`` or a folder; "" takes QUILLFLOW_STORE, or the tenant's
+            part of it.
 
     Raises:
         SettingsError: it is none of these, or nothing was given.
+        TenantError: it is not that of this process's tenant.
     """
-    text = str(address) or os.environ.get(STORE_VARIABLE, "")
-    if not text:
+    tenant, asked = Tenant.of(os.environ), _spelled(str(address))
+    root = _spelled(os.environ.get(STORE_VARIABLE, "")) if not asked or not tenant.is_default else ""
+    found = tenant.store(root, asked)
+    if not found:
         raise SettingsError(
             f"no store: give --store s3://BUCKET/PREFIX or --store FOLDER, or set {STORE_VARIABLE}"
         )
+    return found
+
+
+def _spelled(text: str) -> str:
+    """Return the one spelling of an address; "" for "".
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if not text:
+        return ""
     if "://" not in text:
         return Path(text).absolute().as_uri()
     try:

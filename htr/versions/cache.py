@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from htr.errors import OutputError, SettingsError
 from htr.lines import file_sha256
+from htr.tenants import Tenant
 from htr.versions.fetching import receive
 from htr.versions.objects import Objects
 from htr.versions.records import StoredFile
@@ -40,6 +41,8 @@ class FileCache:
     def of(cls, environment: Mapping[str, str]) -> "FileCache":
         """Return the cache that the environment names: QUILLFLOW_CACHE, of QUILLFLOW_CACHE_GB gigabytes.
 
+        A tenant has one of its own: who may write a manifest could otherwise read a file of others by its digest.
+
         Raises:
             SettingsError: the size is none.
         """
@@ -53,7 +56,7 @@ class FileCache:
             gigabytes = -1.0
         if not 0.0 <= gigabytes < 1e9:
             raise SettingsError(f"{SIZE_VARIABLE} must be a number of gigabytes, such as 20")
-        return cls(folder, int(gigabytes * 1e9))
+        return cls(Tenant.of(environment).cache(folder), int(gigabytes * 1e9))
 
     @contextmanager
     def file(self, objects: Objects, wanted: StoredFile, shown: str) -> Iterator[Path]:

@@ -23,6 +23,8 @@ TIMEOUT_S = 10.0
 TRIES = 4
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+LENT_ACCOUNT = Path("/var/run/secrets/quillflow/account")
+"""Where a pod has the token of another account than it runs as; `k8s.cluster.lending` puts it there."""
 Object = dict[str, Any]
 
 
@@ -105,6 +107,15 @@ class Api:
         query = urlencode({"fieldManager": manager, "force": "true" if force else "false"})
         return self._ask("PATCH", f"{path}?{query}", value)
 
+    def ask(self, path: str, value: Object) -> Object:
+        """Post a question, of which nothing stays, and return the answer.
+
+        Raises:
+            NotThereError: there is nobody of whom it can be asked.
+            ServiceError: the API is away or refuses.
+        """
+        return self._ask("POST", path, value)
+
     def _ask(self, method: str, path: str, value: Object | None = None) -> Object:
         for number in range(1, TRIES + 1):
             try:
@@ -148,31 +159,40 @@ def path_of(kind_path: str, namespace: str, name: str = "") -> str:
     """Return the path of an object, or of all of a kind in a namespace.
 
     Args:
-        kind_path: such as ``serving.kserve.io/v1beta1 inferenceservices``.
+        kind_path: such as ``serving.kserve.io/v1beta1 inferenceservices``, or ``v1 secrets``.
         namespace: where it is.
         name: the object's, "" for the folder of all.
     """
     version, _, plural = kind_path.partition(" ")
-    path = f"/apis/{version}/namespaces/{quote(namespace, safe='')}/{plural}"
+    group = "apis" if "/" in version else "api"
+    path = f"/{group}/{version}/namespaces/{quote(namespace, safe='')}/{plural}"
     return f"{path}/{quote(name, safe='')}" if name else path
 
 
 def find_api(url: str = "") -> Api:
     """Return the API server at an address, or the one of the cluster that this process runs in.
 
+    A token that was lent to this pod comes before that of the account that it runs as.
+
     Raises:
-        SettingsError: no address is given, and this is no pod with a service account.
+        SettingsError: no address is given, and this is no pod with a service account, or nothing was lent yet.
     """
     if url:
         return Api(url=url)
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host or not (_ACCOUNT / "token").is_file():
+    account = LENT_ACCOUNT if LENT_ACCOUNT.is_dir() else _ACCOUNT
+    if host and account == LENT_ACCOUNT and not (account / "token").is_file():
+        raise SettingsError(
+            f"{account}: no token there yet; quillflow-lend-token puts one there every 20 minutes, or at once: "
+            "kubectl -n quillflow create job --from=cronjob/quillflow-lend-token now"
+        )
+    if not host or not (account / "token").is_file():
         raise SettingsError(
             "this is no pod with a service account, so where is Kubernetes? Run `kubectl proxy` and give "
             "--kubernetes http://127.0.0.1:8001"
         )
     host = f"[{host}]" if ":" in host else host
-    return Api(url=f"https://{host}:{port}", token_file=_ACCOUNT / "token", ca_file=_ACCOUNT / "ca.crt")
+    return Api(url=f"https://{host}:{port}", token_file=account / "token", ca_file=account / "ca.crt")
 
 
 def _error_of(what: str, error: urllib.error.HTTPError) -> Exception:

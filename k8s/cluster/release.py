@@ -47,54 +47,70 @@ class Servers:
         """
         return _model(self.api.get(path_of(INFERENCE, self.namespace, name)))
 
-    def serve(self, name: str, uri: str, *, like: str = "", force: bool = False) -> bool:
+    def serve(self, name: str, uri: str, *, like: str = "", over: str = "", force: bool = False) -> bool:
         """Tell an InferenceService to serve a bundle.
 
         Args:
             name: the InferenceService.
             uri: the bundle's immutable address.
             like: where there is no such InferenceService, it is made as this one is; "" makes none.
+            over: only where it is told this one now; "" for whatever it is told.
             force: take the address over from whoever set it.
 
         Returns:
-            Whether it was another bundle before.
+            Whether it was another bundle before, and is this one now.
 
         Raises:
             NotThereError: there is no such InferenceService.
             OwnedElsewhereError: somebody who is no first `kubectl apply` has set the address.
-            ServiceError: the API is away or refuses.
+            ServiceError: the API is away or refuses, or somebody else goes on writing it.
         """
         path = path_of(INFERENCE, self.namespace, name)
-        try:
-            before = self.api.get(path)
-        except NotThereError:
-            if not like:
-                raise
-            pattern = self.api.get(path_of(INFERENCE, self.namespace, like))
-            made = _copy(pattern, name, uri)
-            # Under another name: what a manager applied once and leaves out later would be taken away.
-            before = self.api.create(path_of(INFERENCE, self.namespace), made, manager=_MADE_BY)
-            if _model(before) == uri:
-                return True
-        if _model(before) == uri:
-            return False
-        wanted = {
-            "apiVersion": INFERENCE.partition(" ")[0],
-            "kind": "InferenceService",
-            "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {"predictor": {"model": {"storageUri": uri}}},
-        }
+        for _ in range(5):
+            try:
+                before = self.api.get(path)
+            except NotThereError:
+                if not like:
+                    raise
+                before = self._made(name, uri, like)
+                if _model(before) == uri:
+                    return True
+            if _model(before) == uri or (over and _model(before) != over):
+                return False
+            wanted: Object = {
+                "apiVersion": INFERENCE.partition(" ")[0],
+                "kind": "InferenceService",
+                "metadata": {"name": name, "namespace": self.namespace},
+                "spec": {"predictor": {"model": {"storageUri": uri}}},
+            }
+            if over:
+                wanted["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
+            try:
+                self._apply(path, wanted, force=force)
+            except ChangedMeanwhileError:
+                continue  # also a status, or our own write whose answer was lost
+            return True
+        raise ServiceError(
+            f"InferenceService {self.namespace}/{name}: somebody else goes on writing it; stop them"
+        )
+
+    def _made(self, name: str, uri: str, like: str) -> Object:
+        pattern = self.api.get(path_of(INFERENCE, self.namespace, like))
+        # Under another name: what a manager applied once and leaves out later would be taken away.
+        return self.api.create(path_of(INFERENCE, self.namespace), _copy(pattern, name, uri), manager=_MADE_BY)
+
+    def _apply(self, path: str, wanted: Object, *, force: bool) -> None:
         try:
             self.api.apply(path, wanted, manager=RELEASE, force=force)
         except OwnedElsewhereError as error:
             if not set(error.managers) <= _FIRST_APPLIED_BY:
                 raise OwnedElsewhereError(
-                    f"InferenceService {self.namespace}/{name}: {', '.join(error.managers)} has set its "
-                    "storageUri; let it write the address (GitOps: --gitops), or take it over (--force)",
+                    f"InferenceService {self.namespace}/{wanted['metadata']['name']}: "
+                    f"{', '.join(error.managers)} has set its storageUri; let it write the address "
+                    "(GitOps: --gitops), or take it over (--force)",
                     error.managers,
                 ) from error
             self.api.apply(path, wanted, manager=RELEASE, force=True)
-        return True
 
     def is_ready(self, name: str, uri: str) -> bool:
         """Return whether an InferenceService is told to serve a bundle and says that it is ready."""

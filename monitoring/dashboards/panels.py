@@ -61,6 +61,26 @@ LOOP = Dashboard(
         Panel(title="Cooldown left", unit="s", queries={"cooldown": "quillflow_governor_cooldown_seconds"}),
         Panel(title="Trainings without a champion in a row", queries={"misses": "quillflow_governor_misses"}),
         Panel(title="Rollbacks", queries={"rollbacks": "quillflow_governor_rollbacks_total"}),
+        Panel(
+            title="Traffic meant for the canary",
+            unit="percentunit",
+            queries={"canary": 'quillflow_rollout_weight{arm="canary"} and on () quillflow_rollout_active == 1'},
+        ),
+        Panel(
+            title="Evidence against the canary (logarithm)",
+            queries={
+                "{{guard}}": "quillflow_rollout_log_evidence",
+                "taken back at": "quillflow_rollout_log_evidence_limit",
+            },
+        ),
+        Panel(
+            title="Rollout: decisions, and seconds since it looked",
+            queries={
+                "{{choice}}": 'increase(quillflow_rollout_decisions_total{choice!="hold"}[1h])',
+                "since the last look": "(time() - quillflow_rollout_looked_timestamp_seconds) "
+                "and on () quillflow_rollout_active == 1",
+            },
+        ),
     ),
 )
 SERVING = Dashboard(

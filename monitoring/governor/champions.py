@@ -1,7 +1,7 @@
 """Which model serves: learnt from the registry, watched while it is new, and taken back where it does worse."""
 
 from monitoring.governor.book import Book
-from monitoring.governor.events import Champion, Measured, RolledBack
+from monitoring.governor.events import Champion, Measured, RolledBack, ServersTold
 from monitoring.governor.parts import Parts
 from monitoring.governor.rules import is_watched
 
@@ -67,6 +67,18 @@ class Champions:
         moved, said = self._parts.registry.move_back(champion)
         self._book.take(RolledBack(version=champion.version, moved=moved, said=said))
         self.look_at_once()
+
+    def tell_servers(self) -> None:
+        """Tell servers the bundle before, where a champion was taken back; safe to repeat.
+
+        The alias comes first: it is where a person's newer decision shows. A kill between the two, or a cluster
+        that is away, leaves this to a later turn.
+        """
+        champion = self._book.state.behind
+        if champion is None or self._parts.servers is None or self._book.state.stopped:
+            return
+        said = self._parts.servers.go_back(champion)
+        self._book.take(ServersTold(version=champion.version, said=said))
 
     def _is_blind(self) -> bool:
         return self._parts.registry is not None and self._book.state.champion is None and not self._has_answered

@@ -173,6 +173,17 @@ class RolledBack:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ServersTold:
+    """Servers that had been told the bundle of a version that lost the alias are told the one before."""
+
+    KIND: ClassVar[str] = "servers_told"
+
+    version: str
+    """The version that lost the alias."""
+    said: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -181,13 +192,13 @@ class Tick:
 
 Event = (
     Alert | Wish | Labels | Champion | Attempt | Unconfirmed | Started | Ended | Switch | PolicySet | Measured
-    | RolledBack | Tick
+    | RolledBack | ServersTold | Tick
 )  # fmt: skip
 _KINDS: dict[str, Any] = {
     kind.KIND: kind
     for kind in (
         Alert, Wish, Labels, Champion, Attempt, Unconfirmed, Started, Ended, Switch, PolicySet, Measured,
-        RolledBack, Tick,
+        RolledBack, ServersTold, Tick,
     )
 }  # fmt: skip
 

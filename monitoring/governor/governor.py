@@ -107,6 +107,7 @@ class Governor:
             "training": self._training.carry_on,
             "watch": self._champions.watch,
             "rollback": self._champions.roll_back,
+            "servers": self._champions.tell_servers,
             "decision": self._decide_again,
             "labelling request": self._ask_for_labels,
         }

@@ -6,16 +6,17 @@ that had been answered before.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import InfoMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 
 from htr.errors import DataError
+from monitoring.families import Collector, by, counter, gauge
 from monitoring.governor.audit import Audit
 from monitoring.governor.governor import Governor
 from monitoring.governor.policy import Policy
@@ -36,6 +37,8 @@ class GovernorMetrics:
     verdict: Path | None = None
     """The newest ``drift.json``."""
     audit: Audit | None = None
+    others: Mapping[str, Collector] = field(default_factory=dict)
+    """What else is told on this page, by name: the rollout's metrics, where one is followed."""
 
     def text(self) -> bytes:
         """Return all metrics as text."""
@@ -45,7 +48,8 @@ class GovernorMetrics:
         """Return all metrics; what cannot be read is left out, and counted among the troubles."""
         troubles = dict(self.governor.troubles)
         found: list[Metric] = []
-        for name, part in (("verdict", self._verdict), ("audit", self._audit)):
+        parts = {"verdict": self._verdict, "audit": self._audit}
+        for name, part in {**parts, **{name: other.collect for name, other in self.others.items()}}.items():
             try:
                 found += part()
             except DataError as error:
@@ -53,12 +57,12 @@ class GovernorMetrics:
         with self.governor.reading():
             found += state_metrics(self.governor.state, self.governor.policy, self.governor.at())
         yield from found
-        yield _counter(
+        yield counter(
             "quillflow_governor_known_events", "Events that had been answered before.", self.governor.num_known
         )
         age = self.governor.at() - self.governor.last_turn_s
-        yield _gauge("quillflow_governor_turn_age_seconds", "Seconds since the governor last took a turn.", age)
-        yield _by(
+        yield gauge("quillflow_governor_turn_age_seconds", "Seconds since the governor last took a turn.", age)
+        yield by(
             "quillflow_governor_trouble", "1: this part does not work now.", "part", dict.fromkeys(troubles, 1)
         )
 
@@ -74,8 +78,8 @@ class GovernorMetrics:
         cer = {digest: counts.cer for digest, counts in measured.items()}
         lines = {digest: counts.lines for digest, counts in measured.items()}
         return [
-            _by("quillflow_measured_cer", "Share of characters misread, on audited lines.", "bundle_digest", cer),
-            _by("quillflow_measured_cer_lines", "Audited lines behind it.", "bundle_digest", lines),
+            by("quillflow_measured_cer", "Share of characters misread, on audited lines.", "bundle_digest", cer),
+            by("quillflow_measured_cer_lines", "Audited lines behind it.", "bundle_digest", lines),
         ]
 
 
@@ -112,31 +116,31 @@ def state_metrics(state: State, policy: Policy, at: float) -> list[Metric]:
     }
     return [
         info,
-        _by(
+        by(
             "quillflow_expected_cer",
             "Golden CER that the champion was registered with.",
             "bundle_digest",
             expected,
         ),
-        *(_gauge(f"quillflow_{name}", told, float(value)) for name, (told, value) in gauges.items()),
-        _counter("quillflow_governor_records", "Records of the journal.", state.seq),
-        _counter("quillflow_governor_rollbacks", "Champions that lost the alias.", state.num_rollbacks),
-        _by(
+        *(gauge(f"quillflow_{name}", told, float(value)) for name, (told, value) in gauges.items()),
+        counter("quillflow_governor_records", "Records of the journal.", state.seq),
+        counter("quillflow_governor_rollbacks", "Champions that lost the alias.", state.num_rollbacks),
+        by(
             "quillflow_governor_decisions",
             "Decisions.",
             "choice",
             {c: state.choices[c] for c in CHOICES},
             total=True,
         ),
-        _by(
+        by(
             "quillflow_governor_runs",
             "Trainings that ended.",
             "result",
             {r: results[r] for r in RESULTS},
             total=True,
         ),
-        _by("quillflow_governor_concerns", "What asks for a training now.", "kind", {k: kinds[k] for k in KINDS}),
-        _by("quillflow_governor_budget_left", "Trainings that may still be begun.", "window", left),
+        by("quillflow_governor_concerns", "What asks for a training now.", "kind", {k: kinds[k] for k in KINDS}),
+        by("quillflow_governor_budget_left", "Trainings that may still be begun.", "window", left),
     ]
 
 
@@ -174,20 +178,4 @@ def verdict_metrics(verdict: Mapping[str, Any], written: float) -> list[Metric]:
         values["estimated_cer_low"] = (f"{told}: lower end of 90 %.", low)
         values["estimated_cer_high"] = (f"{told}: upper end of 90 %.", high)
         values["estimated_cer_reference"] = (f"{told}, at evaluation.", estimated["reference_cer"])
-    return [_by(f"quillflow_{n}", told, "bundle_digest", {digest: v}) for n, (told, v) in values.items()]
-
-
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, told, value=value)
-
-
-def _counter(name: str, told: str, value: float) -> Metric:
-    return CounterMetricFamily(name, told, value=value)
-
-
-def _by(name: str, told: str, label: str, values: Mapping[str, float], *, total: bool = False) -> Metric:
-    kind = CounterMetricFamily if total else GaugeMetricFamily
-    family = kind(name, told, labels=[label])
-    for value, number in values.items():
-        family.add_metric([value], float(number))
-    return family
+    return [by(f"quillflow_{n}", told, "bundle_digest", {digest: v}) for n, (told, v) in values.items()]

@@ -40,6 +40,20 @@ class Asker(Protocol):
         """Open a labelling request; the same again changes nothing. Raises OutputError or DataError."""
 
 
+class Servers(Protocol):
+    """Servers that were told a bundle by its digest, and follow no alias."""
+
+    def go_back(self, champion: Champion) -> str:
+        """Tell those that were told a champion's bundle the one before it; safe to repeat.
+
+        Returns:
+            What was done, for people.
+
+        Raises:
+            QuillflowError: they cannot be told; a later try may.
+        """
+
+
 @dataclass(kw_only=True)
 class Parts:
     """All of them. Only the launcher must be there."""
@@ -47,6 +61,8 @@ class Parts:
     runs: Runs
     labels: LabelSource | None = None
     registry: Registry | None = None
+    servers: Servers | None = None
+    """None: servers follow the alias by themselves."""
     measures: Measures | None = None
     asker: Asker | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)

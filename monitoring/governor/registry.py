@@ -15,7 +15,7 @@ from monitoring.governor.addresses import without_user_info
 from monitoring.governor.events import Champion
 
 CHAMPION, PREVIOUS = "champion", "previous"
-DIGEST_TAG, CER_TAG, ASKED_BY_TAG = "bundle_digest", "cer", "asked_by"
+DIGEST_TAG, CER_TAG, ASKED_BY_TAG, TAKEN_BACK_TAG = "bundle_digest", "cer", "asked_by", "rolled_back"
 
 
 @dataclass(kw_only=True)
@@ -51,6 +51,12 @@ class MlflowRegistry:
         with self._asking() as client:
             return str(client.get_model_version(self.name, version).tags.get(ASKED_BY_TAG, ""))
 
+    def was_taken_back(self, digest: str) -> bool:
+        """Return whether a version with this bundle (``sha256:...``) lost the alias because it did worse."""
+        with self._asking() as client:
+            found = client.search_model_versions(f"name = '{self.name}' and tags.{DIGEST_TAG} = '{digest}'")
+            return any(one.tags.get(TAKEN_BACK_TAG) == "true" for one in found)
+
     def move_back(self, champion: Champion) -> tuple[bool, str]:
         """Give the alias back to the version before; where somebody else moved it meanwhile, let it be.
 
@@ -61,12 +67,13 @@ class MlflowRegistry:
             now = _version_at(client, self.name, CHAMPION)
             if now is None or not champion.previous:
                 return False, "there is no version to go back to"
-            if str(now.version) == champion.previous:  # a kill came between the act and its record
+            if str(now.version) == champion.previous:  # a kill came between the act and its record, or its tag
+                client.set_model_version_tag(self.name, champion.version, TAKEN_BACK_TAG, "true")
                 return True, f"version {champion.previous} is champion again"
             if str(now.version) != champion.version:
                 return False, f"version {now.version} is champion now; somebody else moved the alias"
             client.set_registered_model_alias(self.name, CHAMPION, champion.previous)
-            client.set_model_version_tag(self.name, champion.version, "rolled_back", "true")
+            client.set_model_version_tag(self.name, champion.version, TAKEN_BACK_TAG, "true")
         return True, f"version {champion.previous} is champion again"
 
     @contextmanager

@@ -19,6 +19,7 @@ from monitoring.governor.events import (
     PolicySet,
     Record,
     RolledBack,
+    ServersTold,
     Started,
     Tick,
     Unconfirmed,
@@ -121,6 +122,8 @@ class _Replay:
             return None
         if isinstance(event, RolledBack):
             return event if self._state.rolling is not None else None
+        if isinstance(event, ServersTold):
+            return event if self._state.behind is not None else None
         if isinstance(event, Ended):
             return replace(event, key=run.key) if run is not None else None
         if isinstance(event, Tick):

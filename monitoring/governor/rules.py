@@ -24,6 +24,7 @@ from monitoring.governor.events import (
     Measured,
     PolicySet,
     RolledBack,
+    ServersTold,
     Started,
     Switch,
     Tick,
@@ -226,6 +227,8 @@ def _fact(state: State, event: Event) -> str:
         case RolledBack():
             moved = "lost the alias" if event.moved else "kept what it has"
             return f"version {event.version} {moved}" + f": {event.said}" * bool(event.said)
+        case ServersTold():
+            return event.said
         case _:
             return ""
 

@@ -23,6 +23,7 @@ from monitoring.governor.events import (
     Record,
     Result,
     RolledBack,
+    ServersTold,
     Started,
     Switch,
     Unconfirmed,
@@ -125,6 +126,8 @@ class State:
     """The champion that is to lose the alias."""
     taken_back: str = ""
     """Digest of the champion that lost it, until the next one is known: that one is no promotion."""
+    behind: Champion | None = None
+    """The champion that lost it, until servers that were told its bundle are known to be told the one before."""
     choices: Counter[str] = field(default_factory=Counter)
     """How often each was decided."""
     num_rollbacks: int = 0
@@ -172,11 +175,14 @@ class State:
             case Ended():
                 self._take_end(event)
             case RolledBack():
+                self.behind = self.rolling if event.moved else None
                 self.rolling = self.watch = None
                 self.misses += event.moved
                 self.num_rollbacks += event.moved
                 if not event.moved:
                     self.taken_back = ""
+            case ServersTold():
+                self.behind = None
             case Attempt() | Unconfirmed() | Started() if self.run and self.run.key == event.key:
                 if isinstance(event, Started):
                     self.run.run_id = event.run_id
@@ -200,6 +206,8 @@ class State:
         self.champion = champion
         if before is None or before.digest == champion.digest:
             return
+        if self.behind is not None and self.behind.digest == champion.digest:
+            self.behind = None  # somebody has brought it back
         # Whatever was said was said about the model that was.
         self.concerns.clear()
         self.labelling = None

@@ -36,13 +36,15 @@ class Finding:
     @property
     def is_within(self) -> bool:
         """Return whether the plain figures are within the margin, whatever the evidence."""
-        hits, of = self.canary
-        if not of:
-            return True
-        base, of_base = self.stable
-        if self.guard in SHADOW_GUARDS:
-            return hits / of <= base + 1e-12
-        return of_base > 0 and hits / of <= base / of_base + self.margin + 1e-12
+        return not self.canary[1] or (self.left is not None and self.left >= -1e-12)
+
+    @property
+    def left(self) -> float | None:
+        """How much the plain figure may rise before it is beyond the margin; None where nothing was counted."""
+        (hits, of), (base, of_base) = self.canary, self.stable
+        if not of or (self.guard not in SHADOW_GUARDS and not of_base):
+            return None
+        return (base if self.guard in SHADOW_GUARDS else base / of_base + self.margin) - hits / of
 
     def __str__(self) -> str:
         hits, of = self.canary

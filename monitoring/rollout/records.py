@@ -34,6 +34,8 @@ class Started:
     stable_uri: str
     canary_uri: str
     policy: Mapping[str, Any]
+    again: bool = False
+    """A person wants it tried though it was rolled out, or taken back, before. Written only where it is so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +100,8 @@ class Record:
 def to_json(record: Record) -> str:
     """Return a record's line, without its end."""
     event = asdict(record.event)
+    if isinstance(record.event, Started) and not record.event.again:
+        del event["again"]  # as records were before there was such a field: older releases read them
     if isinstance(record.event, Looked):
         event["samples"] = {
             arm: {name: sample_to_dict(sample) for name, sample in processes.items()}
@@ -147,7 +151,8 @@ def from_json(line: bytes) -> Record:
 def _event(values: Mapping[str, Any]) -> Event:
     given = dict(values)
     kind = _KINDS[given.pop("kind")]
-    if set(given) != {spec.name for spec in fields(kind)}:
+    names = {spec.name for spec in fields(kind)} - ({"again"} if kind is Started else set())
+    if set(given) - {"again"} != names:
         raise ValueError(f"fields are {sorted(given)}")
     if kind is Looked:
         given["samples"] = {

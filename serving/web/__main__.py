@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from htr.errors import QuillflowError, SettingsError
+from htr.tenants import Tenant
 from serving.access import TOKEN_VARIABLE, check_exposure, find_token
 from serving.addresses import check_port
 from serving.client import Client
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)  # uvicorn ends well at it and then lets it have its way
     try:
+        Tenant.of(os.environ).check_options(vars(options).values())
         with ExitStack() as closing:
             _serve(options, closing)
     except QuillflowError as error:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from htr.bundle import Bundle
 from htr.pretrained import PRETRAINED, resolve
 from k8s.images.build import sizes_mb
 from k8s.images.catalogue import catalogue
+from tests.ceph import MISSING
 from tests.datasets import sound_lines, write_lines
-from tests.docker import USER, Docker, build
+from tests.docker import ALONE, USER, Docker, build
 from tests.images.checks import check_bill, check_modules, check_settings
 from tests.images.conftest import EVERYTHING, all_images_wanted
+from tests.images.network import pod_network
+from tests.images.platform import MLFLOW, Platform, platform
 from tests.servers import ROOT
 
 pytestmark = [
@@ -60,21 +63,35 @@ def test_every_image_holds_what_its_part_needs_and_nothing_of_the_others(
     check_bill(docker, image)
 
 
+@pytest.fixture(scope="module")
+def servers(docker: Docker) -> Iterator[Platform]:
+    if MISSING:
+        pytest.skip(f"no S3 server: {', '.join(MISSING)} not installed (sh tests/debian-packages.sh)")
+    with platform(docker.folder / "platform") as running:
+        yield running
+
+
 def test_the_whole_dag_in_containers_comes_to_the_same_as_in_processes(
-    docker: Docker, built: Mapping[str, str], tmp_path: Path
+    docker: Docker, built: Mapping[str, str], servers: Platform, tmp_path: Path
 ) -> None:
     lines = write_lines(tmp_path / "lines", sound_lines(num_train=48, num_held_out=24))
     # From the shipped weights and for few lines: its reading is neither perfect nor nonsense.
     arguments = {"cer_ceiling": 0.95, "settings": {"max_lines": 96}, "tune_lines": 8, "git_commit": "abc"}
-    outcomes = {}
-    for where in ("containers", "processes"):
-        root = docker.shared_folder(where, writable=True)
-        own = docker.shared_folder(f"{where}/lines", source=lines.path, writable=True)
-        given = {**arguments, "lines": str(own), "tracking_uri": f"sqlite:///{root}/mlflow.db"}
-        run = _in_containers if where == "containers" else _in_processes
-        outcomes[where] = run(docker, built["components"], root, given, tmp_path)
-    ours, theirs = outcomes["containers"], outcomes["processes"]
+    roots = {name: docker.shared_folder(name, writable=True) for name in ("containers", "processes")}
+    _run([sys.executable, "-m", "htr", "publish", lines.path, "--name", "training"], **servers.here)
+    with pod_network(
+        docker, built["components"], source="quillflow/pipeline", services=servers.services
+    ) as network:
+        given = {
+            "arguments": {**arguments, "lines": "store:training"},
+            "network": network.mode,
+            "environment": dict(servers.pods),
+        }
+        ours = _in_containers(docker, built["components"], roots["containers"], given, tmp_path)
+    uri = f"sqlite:///{roots['processes']}/mlflow.db"
+    theirs = _in_processes(roots["processes"], {**arguments, "lines": lines.path, "tracking_uri": uri}, tmp_path)
     assert 0 < ours["cer"] < 0.95
+    sys.stderr.write(f"\nCER {ours['cer']} in containers, {theirs['cer']} in processes\n")
     assert (ours["cer"], ours["promoted"], ours["version"]) == (
         theirs["cer"],
         theirs["promoted"],
@@ -84,23 +101,54 @@ def test_the_whole_dag_in_containers_comes_to_the_same_as_in_processes(
     weights = [Bundle.open(Path(one["evaluated"])).path / "weights.safetensors" for one in (ours, theirs)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     assert weights[0].stat().st_uid == int(USER.partition(":")[0])
+    names = [sys.executable, "-m", "htr", "versions", "lines", "--json"]
+    assert "merged" in _run(names, **servers.here), (
+        "what it learnt from is published, with the keys that it was given"
+    )
+
+
+def test_a_step_reaches_what_the_table_allows_and_nothing_else(
+    docker: Docker, built: Mapping[str, str], servers: Platform
+) -> None:
+    (mlflow,) = (address for address, (what, _) in servers.services.items() if what == MLFLOW)
+    _, port = servers.services[mlflow]
+    # The database is up and would answer, but no row of the table leads a step to it.
+    services = {**servers.services, "postgres.quillflow-platform:5432": ("quillflow-platform/postgres", port)}
+    addresses = [*services, f"127.0.0.1:{port}", "192.0.2.1:443", "192.0.2.33:443"]
+    with pod_network(docker, built["components"], source="quillflow/pipeline", services=services) as network:
+        code = REACH.format(addresses=addresses)
+        alone = [word for word in ALONE if word not in ("--network", "none")]
+        words = ["run", "--rm", *alone, "--network", network.mode, "--entrypoint", "python", built["components"]]
+        reached = json.loads(docker.engine.run(*words, "-c", code))
+    assert set(reached) == set(servers.services)
+
+
+REACH = """
+import json, socket
+def reaches(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=3).close()
+    except OSError:
+        return False
+    return True
+print(json.dumps([one for one in {addresses!r} if reaches(one)]))
+"""
 
 
 def _in_containers(
-    docker: Docker, image: str, root: Path, arguments: Mapping[str, Any], folder: Path
+    docker: Docker, image: str, root: Path, given: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
     (root / "kfp").mkdir()
     os.chown(root / "kfp", *map(int, USER.split(":")))
-    given, result = folder / "given.json", folder / "result.json"
-    given.write_text(json.dumps(arguments))
-    command = [sys.executable, "-m", "tests.images.run_dag", image, root, given, result]
+    asked, result = folder / "given.json", folder / "result.json"
+    asked.write_text(json.dumps(given))
+    command = [sys.executable, "-m", "tests.images.run_dag", image, root, asked, result]
     _run(command, DOCKER_HOST=docker.host)
     return dict(json.loads(result.read_text()))
 
 
-def _in_processes(
-    docker: Docker, image: str, root: Path, arguments: Mapping[str, Any], folder: Path
-) -> dict[str, Any]:
+def _in_processes(root: Path, arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     result = folder / "result-here.json"
     command = [sys.executable, "-m", "pipelines", "run", "--in-process", "--root", root, "--result", result]
     for key, value in arguments.items():
@@ -109,7 +157,7 @@ def _in_processes(
     return dict(json.loads(result.read_text()))
 
 
-def _run(command: list[str | Path], **environ: str) -> None:
+def _run(command: list[str | Path], **environ: str) -> str:
     done = subprocess.run(
         [str(word) for word in command],
         cwd=ROOT,
@@ -121,6 +169,7 @@ def _run(command: list[str | Path], **environ: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:]
+    return done.stdout
 
 
 def test_drift_is_checked_in_the_image_on_a_log_that_the_serving_image_wrote(

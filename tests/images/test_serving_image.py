@@ -15,6 +15,7 @@ from k8s.images.engine import Engine
 from tests.conftest import line_png
 from tests.docker import Docker, build
 from tests.images.checks import check_bill, check_modules, check_nothing_told, check_settings
+from tests.images.network import allowed
 from tests.servers import ROOT
 
 pytestmark = pytest.mark.slow
@@ -45,6 +46,8 @@ def test_it_holds_what_it_serves_with_and_no_more(docker: Docker, serving: str) 
 def test_it_answers_three_protocols_without_network_rights_or_a_root_to_write_to(
     docker: Docker, serving: str, tiny_bundle: Path, tmp_path: Path
 ) -> None:
+    gateway = "namespaces with quillflow/gateway=true"
+    assert {(gateway, 8080), (gateway, 8081)} <= allowed(target="quillflow/serving"), "where it is asked below"
     images = [line_png("first line"), line_png("the second one", seed=2)]
     files = [tmp_path / "0.png", tmp_path / "1.png"]
     for file, image in zip(files, images, strict=True):

@@ -12,9 +12,12 @@ def needed(api: KubernetesApi) -> set[Right]:
     """Return the rights that the requests wanted which came."""
     found = set()
     for method, path in api.asked:
-        _, _, group, _, _, namespace, resource, *name = path.split("/")
+        _, root, *rest = path.split("/")
+        group = rest.pop(0) if root == "apis" else ""  # secrets, accounts and the like have none
+        _, _, namespace, resource, *name = rest
         assert namespace == "quillflow"
-        found.add((VERBS[method], group, resource, name[0] if name else ""))
+        below = f"/{name[1]}" if len(name) > 1 else ""
+        found.add((VERBS[method], group, resource + below, name[0] if name else ""))
     return found
 
 

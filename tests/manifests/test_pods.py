@@ -1,6 +1,7 @@
 """What a security review asks of a pod holds for every pod, wherever its template stands."""
 
 import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -113,15 +114,25 @@ def test_the_quota_holds_every_pod_at_its_most(overlay: str) -> None:
             assert most <= _amount(hard[f"{bound}.{kind}"]), f"{overlay}: {bound}.{kind} come to {most:g}"
 
 
-def test_every_role_names_what_it_may_touch_and_grants_no_secret_of_ours() -> None:
+CORE = {
+    ("get", "configmaps", "kfp-launcher"),
+    ("get", "secrets", "mlpipeline-minio-artifact"),
+    ("create", "serviceaccounts/token", "quillflow-deploy"),
+    ("get", "secrets", "quillflow-deploy-token"),
+    ("patch", "secrets", "quillflow-deploy-token"),
+}
+"""All that is granted of Kubernetes' own kinds: what KFP's launcher reads, and what is lent to the deploy step."""
+
+
+def test_every_role_names_what_it_may_touch_and_grants_no_secret_of_the_sites() -> None:
     found = rendered("local", *COMPONENTS[:1], "trainjob")
     assert not of_kind(found, "ClusterRole", "ClusterRoleBinding")
     for role in of_kind(found, "Role"):
         for rule in role["rules"]:
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], role["metadata"]["name"]
-            if "" in rule["apiGroups"]:  # no pods; of ConfigMaps and secrets what KFP's launcher reads, by name
-                assert rule["verbs"] == ["get"], role["metadata"]["name"]
-                assert set(rule["resourceNames"]) <= {"kfp-launcher", "mlpipeline-minio-artifact"}
+            if "" in rule["apiGroups"]:
+                granted = product(rule["verbs"], rule["resources"], rule["resourceNames"])
+                assert set(granted) <= CORE, role["metadata"]["name"]
             if set(rule["verbs"]) & {"update", "patch", "delete"} and rule["apiGroups"] != ["argoproj.io"]:
                 assert rule["resourceNames"], role["metadata"]["name"]
 

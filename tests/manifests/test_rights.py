@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from k8s.cluster.api import Api
+from k8s.cluster.lending import lend
 from monitoring.rollout.policy import Policy
 from tests.kubernetes_api import kubernetes_api
 from tests.manifests.pods import pods_of
@@ -17,6 +19,8 @@ from tests.rollout import SetAliases, Traits, World
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 LAUNCHER = {("get", "", "configmaps", "kfp-launcher"), ("get", "", "secrets", "mlpipeline-minio-artifact")}
 """What KFP's launcher asks before it runs a step: its settings, and the keys of its own artifacts."""
+EXECUTOR = {(verb, "argoproj.io", "workflowtaskresults", "") for verb in ("create", "patch")}
+"""How Argo's executor, in every step's pod, tells what became of it."""
 COMPOSITIONS = pytest.mark.parametrize("parts", composed(), ids=" + ".join)
 
 
@@ -42,14 +46,14 @@ def test_who_asks_kubernetes_has_a_token_where_it_is_looked_for_and_nobody_else(
         for one in of_kind(found, "RoleBinding")
         if one["roleRef"]["name"] != "quillflow-governor"  # which Kubeflow Pipelines asks about, not the governor
         for subject in one["subjects"]
-    }
+    } - {"quillflow-deploy"}  # no pod runs as it: its token is lent
     with_token = {
         pod.spec["serviceAccountName"]
         for pod in pods_of(found)
         for container in pod.spec.get("containers", [])
         if ACCOUNT in {one["mountPath"] for one in container.get("volumeMounts", [])}
     }
-    # Steps are pods of Argo's, which leaves it to the account: its executor and `deploy` want the token.
+    # Steps are pods of Argo's, which leaves it to the account: its executor and KFP's launcher want the token.
     with_token |= {
         one["metadata"]["name"]
         for one in of_kind(found, "ServiceAccount")
@@ -59,5 +63,26 @@ def test_who_asks_kubernetes_has_a_token_where_it_is_looked_for_and_nobody_else(
 
 
 @COMPOSITIONS
-def test_steps_may_what_kfps_launcher_asks(parts: tuple[str, ...]) -> None:
-    assert rights_of(rendered(*parts), "quillflow-pipeline") >= LAUNCHER
+def test_steps_may_what_kfps_own_parts_in_their_pods_ask_and_no_more(parts: tuple[str, ...]) -> None:
+    assert rights_of(rendered(*parts), "quillflow-pipeline") == LAUNCHER | EXECUTOR
+
+
+@COMPOSITIONS
+def test_no_pod_runs_as_who_may_deploy(parts: tuple[str, ...]) -> None:
+    found = rendered(*parts)
+    assert "quillflow-deploy" not in {pod.spec.get("serviceAccountName") for pod in pods_of(found)}
+
+
+@COMPOSITIONS
+def test_the_lender_may_what_it_asks_and_no_more(parts: tuple[str, ...]) -> None:
+    found = rendered(*parts)
+    with kubernetes_api() as api:
+        api.put("/api/v1/namespaces/quillflow/serviceaccounts/quillflow-deploy", {"metadata": {"uid": "a"}})
+        (secret,) = of_kind(found, "Secret")
+        uid = {"metadata": {**secret["metadata"], "uid": "b"}}
+        api.put(f"/api/v1/namespaces/quillflow/secrets/{secret['metadata']['name']}", {**secret, **uid})
+        (job,) = (one for one in of_kind(found, "CronJob") if one["metadata"]["name"] == "quillflow-lend-token")
+        (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        given = dict(one.removeprefix("--").split("=") for one in container["args"])
+        lend(Api(url=api.url, wait=lambda _: None), namespace="quillflow", ca=b"pem", **given)
+        assert needed(api) == rights_of(found, "quillflow-lender")

@@ -15,10 +15,16 @@ def test_parameters_get_the_types_that_the_pipeline_declares() -> None:
     assert found == {"lines": "/d", "cer_ceiling": 0.4, "settings": {"seed": 2}}
 
 
-@pytest.mark.parametrize("pair", ["lines", "unknown=1", "margin=much", "settings={"])
+@pytest.mark.parametrize("pair", ["lines", "unknown=1", "margin=much", "settings={", "settings=[]", "settings=3"])
 def test_a_parameter_that_makes_no_sense_is_named(pair: str) -> None:
     with pytest.raises(SettingsError, match="-p"):
         parameters([pair])
+
+
+@pytest.mark.parametrize("settings", ['{"max_line": 500}', '{"max_lines": "many"}', '{"model": {"widht": 160}}'])
+def test_training_settings_that_make_no_sense_are_told_before_anything_runs(settings: str) -> None:
+    with pytest.raises(SettingsError, match=r"max_line|widht"):
+        parameters([f"settings={settings}"])
 
 
 def test_the_compiled_pipeline_holds_every_step_and_its_condition(tmp_path: Path) -> None:

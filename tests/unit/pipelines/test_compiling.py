@@ -3,6 +3,7 @@
 import copy
 import difflib
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import yaml
 from google.protobuf import json_format
 
 from components.image import PIPELINE_IMAGE
-from htr.errors import SettingsError
+from htr.errors import SettingsError, TenantError
+from k8s.cluster.api import LENT_ACCOUNT
 from pipelines.__main__ import main
+from pipelines.commands_cluster import site_of
 from pipelines.compiling import compiled, contents_of
 from pipelines.local import pipeline_named
 from pipelines.site import read_site
@@ -131,6 +134,69 @@ def test_only_what_is_named_by_its_digest_may_come_from_the_cache() -> None:
     assert all(options[name] == {} for name in ("validate", "champion", "train", "gate", "register"))
 
 
+def executors(text: str) -> dict[str, Any]:
+    found = check_package(text)["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): asked for name, asked in found.items()}
+
+
+@pytest.mark.parametrize("pipeline", ["training", "search"])
+@pytest.mark.parametrize("site", [None, SITE], ids=["default", "all"])
+def test_every_step_says_as_whom_it_runs_which_is_what_kfp_leaves_to_us_of_pod_security(
+    pipeline: str, site: Path | None
+) -> None:
+    text = package(pipeline, site).text
+    nobody = {"runAsUser": "10001", "runAsGroup": "10001", "runAsNonRoot": True}
+    asked = executors(text)
+    assert {name: one["securityContext"] for name, one in asked.items()} == dict.fromkeys(asked, nobody)
+    named = {name.removeprefix("exec-") for name in spec_of(text)["deploymentSpec"]["executors"]}
+    assert set(asked) == named, "a step that is not there would run as root"
+
+
+def test_a_step_gets_the_secrets_of_the_services_that_it_asks_and_no_others() -> None:
+    asked = executors(package("training", SITE).text)
+    keys = {
+        name: {one["secretName"].removeprefix("quillflow-") for one in spec.get("secretAsEnv", [])}
+        for name, spec in asked.items()
+    }
+    assert keys == {
+        "ingest": {"s3"},
+        "validate": set(),
+        "champion": {"mlflow"},
+        "train": {"mlflow"},
+        "evaluate": set(),
+        "gate": set(),
+        "register": {"s3", "mlflow"},
+        "promote": {"mlflow"},
+        "deploy": {"s3", "mlflow"},
+        "report": {"tokens"},
+    }
+    lent = {name: [one["secretName"] for one in spec.get("secretAsVolume", [])] for name, spec in asked.items()}
+    assert {name: names for name, names in lent.items() if names} == {"deploy": ["quillflow-deploy-token"]}
+    (volume,) = asked["deploy"]["secretAsVolume"]
+    assert volume["mountPath"] == str(LENT_ACCOUNT)
+
+
+def test_a_site_without_a_proxy_for_artifacts_and_a_secret_of_its_own_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        "format_version = 1\ndirect_artifacts = true\n[secrets.s3]\nkey = 'AWS_ACCESS_KEY_ID'\n"
+        "[secrets.own]\nword = 'OWN_WORD'\n"
+    )
+    asked = executors(compiled("search", read_site(tmp_path / "s.toml")).text)
+    keys = {name: {one["secretName"] for one in spec["secretAsEnv"]} for name, spec in asked.items()}
+    assert keys["try-settings"] == keys["plan"] == {"s3", "own"}
+    assert keys["validate"] == keys["report"] == {"own"}
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(3600, 3600), (0, None)])
+def test_a_run_ends_at_last_unless_a_site_wants_it_otherwise(
+    tmp_path: Path, seconds: int, told: int | None
+) -> None:
+    (tmp_path / "s.toml").write_text(f"format_version = 1\nrun_timeout_s = {seconds}\n")
+    found = check_package(compiled("training", read_site(tmp_path / "s.toml")).text)
+    config = found["platform_spec"]["platforms"]["kubernetes"].get("pipelineConfig", {})
+    assert config.get("activeDeadlineSeconds") == told
+
+
 def test_a_run_of_its_own_volume_keeps_the_checkpoints_there(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text('format_version = 1\n[checkpoints]\nworkspace = "50Gi"\n')
     found = check_package(compiled("training", read_site(tmp_path / "s.toml")).text)
@@ -170,6 +236,9 @@ def test_the_manifests_hold_the_same_pipeline(tmp_path: Path) -> None:
         ("format_version = 1\n[secrets]\n\"Not A Name\" = { a = 'A' }", "Not A Name"),
         ("format_version = 1\nsecrets = 3", "secrets"),
         ("format_version = 1\nrun_as = '1'", "run_as"),
+        ("format_version = 1\ndeploy_token = 'A b'", "A b"),
+        ("format_version = 1\ndirect_artifacts = 1", "direct_artifacts"),
+        ("format_version = 1\nrun_timeout_s = 60\n[train]\ntimeout_s = 61", "before one try of train"),
         ("format_version = ", "not TOML"),
     ],
 )
@@ -180,3 +249,31 @@ def test_a_mistake_in_a_sites_file_is_named_with_the_file(text: str, told: str, 
     assert "site.toml" in str(caught.value)
     with pytest.raises(SettingsError, match="nowhere"):
         read_site(tmp_path / "nowhere.toml")
+
+
+def test_a_tenants_steps_know_whose_they_are_and_share_no_result_with_anothers(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text('format_version = 1\ntenant = "claims"\n')
+    steps = yaml.safe_load(compiled("training", read_site(tmp_path / "site.toml")).text.split("\n---\n")[0])
+    executors = steps["deploymentSpec"]["executors"].values()
+    for one in executors:
+        assert {"name": "QUILLFLOW_TENANT", "value": "claims"} in one["container"]["env"]
+    keys = {contents_of(LINES, "", 0.3, "i", tenant) for tenant in ("", "claims", "ward-7")}
+    assert len(keys) == 3
+    (tmp_path / "site.toml").write_text('format_version = 1\ntenant = "../claims"\n')
+    with pytest.raises(SettingsError, match="a tenant's name"):
+        read_site(tmp_path / "site.toml")
+
+
+def test_a_site_of_another_tenant_is_refused_and_ones_own_stamps_the_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('format_version = 1\ntenant = "claims"\n')
+    named = Namespace(site=site, host=None, namespace=None, experiment=None)
+    monkeypatch.delenv("QUILLFLOW_TENANT", raising=False)
+    assert (site_of(named).tenant, site_of(named).experiment) == ("claims", "claims.quillflow")
+    monkeypatch.setenv("QUILLFLOW_TENANT", "ward-7")
+    with pytest.raises(TenantError, match="another tenant's"):
+        site_of(named)
+    site.write_text("format_version = 1\n")
+    assert (site_of(named).tenant, site_of(named).experiment) == ("ward-7", "ward-7.quillflow")

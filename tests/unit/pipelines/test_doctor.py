@@ -5,16 +5,20 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from htr.errors import SettingsError
 from pipelines.__main__ import main
 from pipelines.doctor import Findings, examine, report_text
 from pipelines.doctor.cluster import check_cluster
 from pipelines.doctor.here import check_here
+from pipelines.doctor.namespace import amount
+from pipelines.doctor.room import warnings_of_room
 from pipelines.doctor.services import check_governor, check_mlflow
 from pipelines.doctor.storage import check_store
 from pipelines.site import Place, Site, Toleration
@@ -27,11 +31,14 @@ ACCOUNT = "/api/v1/namespaces/quillflow/serviceaccounts/quillflow-pipeline"
 SERVED, TRAINED = CRD + "inferenceservices.serving.kserve.io", CRD + "trainjobs.trainer.kubeflow.org"
 SECRET = "/api/v1/namespaces/quillflow/secrets/quillflow-s3"  # noqa: S105 - a path
 NAMESPACE = "/api/v1/namespaces/quillflow/"
+ARTIFACTS, LAUNCHER = NAMESPACE + "secrets/mlpipeline-minio-artifact", NAMESPACE + "configmaps/kfp-launcher"
+QUOTAS, LENT = NAMESPACE + "resourcequotas", NAMESPACE + "secrets/quillflow-deploy-token"
 KNATIVE = '{"defaultDeploymentMode": "Knative"}'
 SITE = Site(
     namespace="quillflow",
     service_account="quillflow-pipeline",
     checkpoints_claim="checkpoints",
+    deploy_token="quillflow-deploy-token",  # noqa: S106 - a name
     secrets={"quillflow-s3": {"AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID"}},
     settings={"quillflow-settings": {"MLFLOW_TRACKING_URI": "MLFLOW_TRACKING_URI"}},
     train=Place(
@@ -128,6 +135,10 @@ def cluster(pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     pages[KSERVE] = {"data": {"deploy": '{"defaultDeploymentMode": "Standard"}'}}
     pages["/api/v1/nodes"] = {"items": [node("a", gpus=0), node("b"), node("c", gpus=1)]}
     pages[NAMESPACE + "secrets/quillflow-s3"] = {"data": {"AWS_ACCESS_KEY_ID": "eA=="}}
+    pages[NAMESPACE.rstrip("/")] = namespace()
+    pages[ARTIFACTS] = {"data": {"accesskey": "eA==", "secretkey": "eA=="}}
+    pages[QUOTAS] = {"items": [quota({"requests.nvidia.com/gpu": "4", "limits.memory": "160Gi"}), quota({})]}
+    pages[LENT] = {"data": {"token": "eA==", "ca.crt": "eA=="}}
     pages[NAMESPACE + "configmaps/quillflow-settings"] = {"data": {"MLFLOW_TRACKING_URI": "x"}}
     pages[ACCOUNT] = {"metadata": {}}
     pages[CLAIM] = {"status": {"phase": "Bound", "capacity": {"storage": "50Gi"}}}
@@ -142,6 +153,18 @@ def node(name: str, *, gpus: int = 2, taint: str = "nvidia.com/gpu", label: str 
     }
 
 
+def namespace(**labels: str) -> dict[str, Any]:
+    known = {
+        "app.kubernetes.io/part-of": "kubeflow-profile",
+        "pod-security.kubernetes.io/enforce": "restricted",
+    }
+    return {"metadata": {"labels": labels or known}}
+
+
+def quota(hard: dict[str, str], **used: str) -> dict[str, Any]:
+    return {"spec": {"hard": hard}, "status": {"used": {name.replace("_", "."): n for name, n in used.items()}}}
+
+
 def looked(site: Site = SITE) -> Findings:
     found = Findings(where="here")
     check_cluster(found, site, 5.0)
@@ -151,7 +174,7 @@ def looked(site: Site = SITE) -> Findings:
 def test_a_cluster_that_is_well_is_called_well(cluster: Pages) -> None:
     found = looked()
     assert set(states(found).values()) == {"ok"}, report_text(found)
-    assert len(found.checks) == 11
+    assert len(found.checks) == 15
     assert found.status == 0
 
 
@@ -170,6 +193,17 @@ def test_a_cluster_that_is_well_is_called_well(cluster: Pages) -> None:
         (SECRET, {"data": {"x": ""}}, "secret: quillflow-s3", "failed", "AWS_ACCESS"),
         (SECRET, (403, {}), "secret: quillflow-s3", "warning", "kubectl get"),
         (ACCOUNT, (404, {}), "serviceaccount: quillflow-pipeline", "failed", "make it"),
+        (NAMESPACE.rstrip("/"), (404, {}), "kubernetes: namespace", "failed", "make it"),
+        (NAMESPACE.rstrip("/"), namespace(team="x"), "kubernetes: namespace", "warning", "kubectl label"),
+        (ARTIFACTS, (404, {}), "secret: mlpipeline-minio-artifact", "failed", "profile controller"),
+        (ARTIFACTS, {"data": {"accesskey": ""}}, "secret: mlpipeline-minio-artifact", "failed", "kfp-launcher"),
+        (ARTIFACTS, (403, {}), "secret: mlpipeline-minio-artifact", "warning", "kubectl get"),
+        (QUOTAS, {"items": [quota({"requests.nvidia.com/gpu": "0"})]}, "kubernetes: quota", "failed", "for ever"),
+        (QUOTAS, {"items": [quota({"limits.memory": "15000Mi"})]}, "kubernetes: quota", "failed", "for ever"),
+        (QUOTAS, {"items": [quota({"requests.cpu": "10"}, requests_cpu="2500m")]},
+         "kubernetes: quota", "warning", "until others end"),
+        (QUOTAS, (403, {}), "kubernetes: quota", "warning", "kubectl get"),
+        (LENT, {"data": {}}, "secret: quillflow-deploy-token", "failed", "quillflow-lend-token"),
         (CLAIM, (404, {}), "claim: checkpoints", "failed", "make it"),
         (CLAIM, {"status": {"phase": "Pending"}},
          "claim: checkpoints", "warning", "first pod"),
@@ -185,6 +219,52 @@ def test_each_thing_that_lacks_is_named_with_what_to_do(
     others = [other for other in found.checks if other is not check]
     assert {other.state for other in others} == {"ok"}
     assert found.status == (1 if state == "failed" else 0)
+
+
+def test_a_namespace_under_pod_security_wants_to_know_who_steps_run_as(cluster: Pages) -> None:
+    check = one(looked(replace(SITE, run_as=0)), "kubernetes: namespace")
+    assert (check.state, "10001" in check.do) == ("failed", True)
+
+
+def test_stores_that_kfps_launcher_is_told_of_may_have_keys_of_their_own(cluster: Pages) -> None:
+    cluster[ARTIFACTS] = (404, {})
+    cluster[LAUNCHER] = {"data": {"providers": "s3: {}"}}
+    assert one(looked(), "secret: mlpipeline-minio-artifact").state == "warning"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("2", 2), ("500m", 0.5), ("8Gi", 8 * 2**30), ("1.5G", 1.5e9), ("3k", 3000), ("x", 0)]
+)
+def test_quantities_are_read_as_kubernetes_does(text: str, number: float) -> None:
+    assert amount(text) == number
+
+
+def test_what_cannot_run_is_refused_before_it_is_asked_for_and_what_may_wait_is_said(cluster: Pages) -> None:
+    assert warnings_of_room(SITE) == []
+    cluster["/api/v1/nodes"] = {"items": []}
+    (told,) = warnings_of_room(SITE)
+    assert told.startswith("no node has 2 x nvidia.com/gpu")
+    cluster[QUOTAS] = {"items": [quota({"requests.nvidia.com/gpu": "0"})]}
+    with pytest.raises(SettingsError, match=r"train wants 2 of .*gpu, of which 0 may be had.*--unchecked"):
+        warnings_of_room(SITE)
+    (told,) = warnings_of_room(replace(SITE, namespace=""))
+    assert "no cluster was looked at" in told
+    assert "after 72 hours" in told
+    assert warnings_of_room(replace(SITE, namespace="", train=Place(cpu="8", memory="16Gi"))) == []
+
+
+def test_the_command_refuses_what_would_wait_for_ever_and_starts_it_unchecked(
+    cluster: Pages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster[QUOTAS] = {"items": [quota({"requests.nvidia.com/gpu": "0"})]}
+    (tmp_path / "site.toml").write_text('format_version = 1\nnamespace = "quillflow"\n')
+    with kfp_api() as api:
+        words = ["submit", "--host", api.url, "--site", str(tmp_path / "site.toml"), "-p", "lines=/lines"]
+        assert main(words) == 2
+        assert "train wants 1 of requests.nvidia.com/gpu" in capsys.readouterr().err
+        assert api.runs == []
+        assert main([*words, "--unchecked"]) == 0
+        assert len(api.runs) == 1
 
 
 def test_a_cluster_that_is_away_is_one_finding(cluster: Pages, tmp_path: Path) -> None:

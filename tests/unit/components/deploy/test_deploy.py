@@ -246,7 +246,8 @@ def test_the_account_of_the_step_may_what_it_asks_on_the_manifests_that_are_appl
     api.edit(STABLE_PATH, "spec.predictor.model.storageUri", OLD, manager="kubectl")
     deploying(target)
     assert {verb for verb, *_ in needed(api)} == {"get", "patch"}
-    assert needed(api) <= rights_of(found, "quillflow-pipeline")
+    assert needed(api) <= rights_of(found, "quillflow-deploy")
+    assert not needed(api) & rights_of(found, "quillflow-pipeline"), "which every step runs as"
 
 
 def test_a_canary_that_is_made_like_the_stable_server_gets_none_of_its_clients(api: KubernetesApi) -> None:

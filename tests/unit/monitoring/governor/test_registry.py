@@ -59,9 +59,22 @@ def test_the_alias_goes_back_once_and_a_second_try_changes_nothing(mlflow: Model
     assert champion is not None
     for _ in range(2):  # as after a kill between the act and its record
         assert registry.move_back(champion) == (True, "version 1 is champion again")
+    assert registry.was_taken_back("sha256:2")
+    assert not registry.was_taken_back("sha256:1")
     assert (now := registry.champion()) is not None
     assert (now.version, now.previous) == ("1", "")
     assert mlflow.client.get_model_version("quillflow", "2").tags["rolled_back"] == "true"
+
+
+def test_a_version_whose_alias_was_moved_before_a_kill_gets_its_tag_all_the_same(mlflow: ModelRegistry) -> None:
+    registry = MlflowRegistry(tracking_uri=mlflow.uri)
+    mlflow.point("previous", "1")
+    mlflow.point("champion", "2")
+    champion = registry.champion()
+    assert champion is not None
+    mlflow.point("champion", "1")  # and killed
+    assert registry.move_back(champion)[0]
+    assert registry.was_taken_back("sha256:2")
 
 
 def test_an_alias_that_somebody_else_moved_is_let_be(mlflow: ModelRegistry) -> None:
