@@ -1,6 +1,7 @@
 """What each part of the recipe is worth: the same small training again and again, one thing changed each time.
 
     python benchmarks/ablations.py LINES --max-lines 24000 --out build/ablations [--only 'two layers;32 bits']
+    python benchmarks/ablations.py LINES --max-lines 40000 --base pretrained --only 'dropout 0.3;auxiliary decoder'
 
 Everything is trained on the train lines and measured on all val lines, by best path; test lines are not touched.
 Differences come with their paired 95 % bootstrap interval over lines, which says nothing about other seeds: the
@@ -23,8 +24,9 @@ from htr.evaluate import evaluate
 from htr.lines import LinesDataset
 from htr.metrics import paired_bootstrap
 from htr.model import PRESETS
+from htr.pretrained import resolve
 from htr.recogniser import Recogniser
-from htr.settings import training_config
+from htr.settings import chooses_shape, training_config
 from htr.synthesis import write_dataset
 from htr.train import Progress, train
 
@@ -46,6 +48,10 @@ VARIANTS = {
     "another seed": Variant(settings={"seed": 2}),
     "no distortions": Variant(settings={"augmentation": 0.0}),
     "half the distortions": Variant(settings={"augmentation": 0.5}),
+    "one and a half times the distortions": Variant(settings={"augmentation": 1.5}),
+    "dropout 0.3": Variant(settings={"model": {"dropout": 0.3}}),
+    "dropout 0.3, auxiliary decoder": Variant(settings={"model": {"dropout": 0.3}, "auxiliary_weight": 0.3}),
+    "auxiliary decoder": Variant(settings={"auxiliary_weight": 0.3}),
     "masking 10 %": Variant(settings={"masking": 0.1}),
     "joining 25 %": Variant(settings={"joining": 0.25}),
     "batches by lines": Variant(settings={"batches_by": "lines"}),
@@ -88,23 +94,41 @@ def main() -> None:
     parser.add_argument("--max-lines", type=int, default=24_000, help="lines shown to each")
     parser.add_argument("--out", type=Path, default=Path("build/ablations"))
     parser.add_argument("--only", help="names of variants, separated by semicolons; default: all")
+    parser.add_argument("--base", help="bundle that all start from; its network keeps its shape; pretrained: ours")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     names = args.only.split(";") if args.only else list(VARIANTS)
     if unknown := sorted(set(names) - set(VARIANTS)):
         parser.error(f"unknown variants {unknown}; known: {list(VARIANTS)}")
+    base = Bundle.open(resolve(args.base)) if args.base else None
+    if base is not None and (shaped := sorted(name for name in names if needs_no_base(VARIANTS[name]))):
+        parser.error(f"{shaped} choose a network's shape or beginning, which --base gives")
     dataset = LinesDataset.open(args.lines)
+    run = f"{dataset.digest[7:15]}-{args.max_lines}-{args.seed}" + (f"-{base.digest[7:15]}" if base else "")
     found: dict[str, Outcome] = {}
     for name in dict.fromkeys([BASE, *names]):
-        kept = args.out / f"{dataset.digest[7:15]}-{args.max_lines}-{args.seed}" / name.replace(" ", "-")
-        found[name] = outcome(name, dataset, kept, args.max_lines, args.seed, args.out / "store")
+        kept = args.out / run / name.replace(" ", "-")
+        found[name] = outcome(name, dataset, kept, args.max_lines, args.seed, args.out / "store", base)
         print(row(name, found[name], found[BASE]), flush=True)
     print(f"\n| variant | lines/s | validation CER | against {BASE}, in points |\n|---|---|---|---|")
     for name, one in found.items():
         print(row(name, one, found[BASE]))
 
 
-def outcome(name: str, dataset: LinesDataset, folder: Path, max_lines: int, seed: int, store: Path) -> Outcome:
+def needs_no_base(variant: Variant) -> bool:
+    """Return whether a variant is about what a base brings with it."""
+    return bool(variant.invented) or chooses_shape(variant.settings)
+
+
+def outcome(
+    name: str,
+    dataset: LinesDataset,
+    folder: Path,
+    max_lines: int,
+    seed: int,
+    store: Path,
+    base: Bundle | None = None,
+) -> Outcome:
     """Train and measure a variant, or take what was measured before."""
     kept = folder / "outcome.json"
     if kept.is_file():
@@ -112,7 +136,6 @@ def outcome(name: str, dataset: LinesDataset, folder: Path, max_lines: int, seed
     variant = VARIANTS[name]
     chosen = {**variant.settings, "seed": seed + 1} if "seed" in variant.settings else variant.settings
     settings = {"seed": seed, "max_lines": round(max_lines * (1 - variant.invented)), **chosen}
-    base = None
     if variant.invented:
         lines = folder / "invented"
         if not lines.is_dir():

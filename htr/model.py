@@ -7,14 +7,14 @@ PRESETS names the shapes that were measured (docs/experiments.md); any other Mod
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from htr.errors import BundleError
+from htr.errors import BundleError, SettingsError
 from htr.layers import Attention, ConvBlock, Recurrent
 
 ENCODERS = ("lstm", "gru", "attention")
@@ -31,7 +31,7 @@ class ModelConfig:
     strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 1), (1, 1))
     """Height and width stride of each block; the product of the width strides is the column step."""
     residual: tuple[int, ...] = (0, 0, 0, 0)
-    """Residual convolutions in each block."""
+    """Residual convolutions in each block; to a base's network those are added that it has not got."""
     encoder: str = "lstm"
     """What reads along the line: one of ENCODERS."""
     squeeze: int = 256
@@ -41,7 +41,8 @@ class ModelConfig:
     layers: int = 1
     """Layers of the encoder."""
     dropout: float = 0.1
-    """Share of features dropped before and after the encoder's layers in training, 0..1."""
+    """Share of features dropped before and after the encoder's layers in training, 0..1. It alone is not the
+    network's shape: what a training is told holds for a base's network, too."""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.channels) == len(self.strides) == len(self.residual):
@@ -170,15 +171,26 @@ class LineNet(nn.Module):
         """Return the log-probabilities of what `encode` returned, shape (B, T, K)."""
         return torch.log_softmax(self.head(features_BTD).float(), dim=2)
 
-    def forward_with_shortcut(self, images_B1HW: Tensor, steps_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities as `forward` does, and those of a head that skips the encoder.
+    def encode_with_shortcut(self, images_B1HW: Tensor, steps_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features as `encode` does, and the log-probabilities of a head that skips the encoder.
 
         The shortcut is for training only: through it the convolutions learn letters before the encoder is of
         any use (Retsinas et al. 2022, "Best practices for a handwritten text recognition system", section 3.3).
         """
         features_BTD = self._see(images_B1HW, steps_B)
         shortcut_BTK = torch.log_softmax(self.shortcut(features_BTD).float(), dim=2)
-        return self.score(self._encode(features_BTD, steps_B)), shortcut_BTK
+        return self._encode(features_BTD, steps_B), shortcut_BTK
+
+    def drop(self, share: float) -> None:
+        """From now on drop this share of features in training, and note it in the config.
+
+        Raises:
+            ValueError: it is outside 0..1.
+        """
+        self.config = replace(self.config, dropout=share)
+        for layer in self.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = share
 
     def _see(self, images_B1HW: Tensor, steps_B: Tensor | None) -> Tensor:
         mask = None
@@ -198,3 +210,29 @@ class LineNet(nn.Module):
         for layer in self.encoder:
             features_BTD = self.dropout(layer(features_BTD, steps_B))
         return features_BTD
+
+
+def deepened(net: LineNet, residual: Sequence[int]) -> LineNet:
+    """Return the network with at least so many residual convolutions in each block, and the same scores as before.
+
+    The new ones begin by adding nothing: the scale of their last layer is zero (Goyal et al. 2017, "Accurate,
+    large minibatch SGD", section 5.1).
+
+    Raises:
+        SettingsError: the network has another number of blocks.
+    """
+    if not any(residual):
+        return net
+    before = net.config.residual
+    if len(residual) != len(before):
+        raise SettingsError(
+            f"training settings: model.residual is for {len(residual)} blocks, the base has {len(before)}"
+        )
+    config = replace(net.config, residual=tuple(max(pair) for pair in zip(before, residual, strict=True)))
+    deeper = LineNet(config, net.num_classes)
+    deeper.load_state_dict(net.state_dict(), strict=False)
+    for block, known in zip(deeper.blocks, before, strict=True):
+        assert isinstance(block, ConvBlock)  # noqa: S101 - tells the type checker
+        for layer in list(block.residual)[known:]:
+            nn.init.zeros_(cast(nn.Sequential, layer)[1].weight)  # type: ignore[arg-type]
+    return deeper

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import ctc_loss
 
 from htr.alphabet import Alphabet
+from htr.auxiliary import AuxiliaryDecoder
 from htr.batches import Batch, EpochBatches
 from htr.ctc import best_path
 from htr.errors import DivergedError
@@ -40,6 +41,8 @@ class LineModule(pl.LightningModule):
         shortcut_weight: of the training-only CTC head past the encoder.
         masking: share of the columns that are wiped in training.
         joining: share of the lines that are shown with another one behind them.
+        auxiliary_weight: of a training-only decoder that spells each line from the encoder's features; 0: none.
+        label_smoothing: share of a letter's probability that this decoder spreads over all.
     """
 
     def __init__(
@@ -58,9 +61,13 @@ class LineModule(pl.LightningModule):
         shortcut_weight: float,
         masking: float = 0.0,
         joining: float = 0.0,
+        auxiliary_weight: float = 0.0,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.net = net
+        self.auxiliary = AuxiliaryDecoder(net.head.in_features, net.num_classes) if auxiliary_weight > 0 else None
+        """Learns beside the network; a checkpoint holds it, a bundle does not."""
         self.plan = plan
         self._train_lines = train_lines
         self._val_lines = val_lines
@@ -73,6 +80,8 @@ class LineModule(pl.LightningModule):
         self._shortcut_weight = shortcut_weight
         self._masking = masking
         self._joining = joining
+        self._auxiliary_weight = auxiliary_weight
+        self._label_smoothing = label_smoothing
         self._errors = ErrorCounts()
         self._train_loss: list[float] = []
         self._val_loss: list[float] = []
@@ -174,9 +183,9 @@ class LineModule(pl.LightningModule):
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the CTC loss per character (Graves et al. 2006), that of the shortcut added."""
-        log_probs_BTK, shortcut_BTK = self.net.forward_with_shortcut(batch.images, batch.steps)
-        loss = self._loss(log_probs_BTK, batch)
+        """Return the CTC loss per character (Graves et al. 2006), those of shortcut and decoder added."""
+        features_BTD, shortcut_BTK = self.net.encode_with_shortcut(batch.images, batch.steps)
+        loss = self._loss(self.net.score(features_BTD), batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise DivergedError(
@@ -184,7 +193,12 @@ class LineModule(pl.LightningModule):
                 "lower the learning rate"
             )
         self._train_loss.append(value)
-        return loss + self._shortcut_weight * self._loss(shortcut_BTK, batch)
+        total = loss + self._shortcut_weight * self._loss(shortcut_BTK, batch)
+        if self.auxiliary is None:
+            return total
+        return total + self._auxiliary_weight * self.auxiliary.loss(
+            features_BTD, batch.steps, batch.targets, batch.target_lengths, smoothing=self._label_smoothing
+        )
 
     def on_validation_epoch_start(self) -> None:
         """Let every device judge the same network: batch norm's running figures are averaged over them.
@@ -244,6 +258,6 @@ class LineModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _decayed(self) -> Iterable[dict[str, Any]]:
-        weights: Sequence[Tensor] = [p for p in self.net.parameters() if p.dim() > 1]
-        others: Sequence[Tensor] = [p for p in self.net.parameters() if p.dim() <= 1]
+        weights: Sequence[Tensor] = [p for p in self.parameters() if p.dim() > 1]
+        others: Sequence[Tensor] = [p for p in self.parameters() if p.dim() <= 1]
         return [{"params": weights}, {"params": others, "weight_decay": 0.0}]

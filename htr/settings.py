@@ -61,6 +61,11 @@ def setting_names(kind: type = TrainConfig, prefix: str = "") -> list[str]:
     return names
 
 
+def chooses_shape(settings: Mapping[str, Any]) -> bool:
+    """Return whether settings say what a network looks like, so that none with a shape of its own can be meant."""
+    return bool(set(settings.get("model", {})) - {"dropout"})
+
+
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings by dotted name."""
     values: dict[str, Any] = {}

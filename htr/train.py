@@ -28,7 +28,7 @@ from htr.export import bundle_files, load_net
 from htr.fitting import BEST, LAST, Choice, Devices, Fit
 from htr.image import Geometry
 from htr.lines import CORRECTIONS, LinesDataset
-from htr.model import LineNet
+from htr.model import LineNet, deepened
 from htr.module import LineModule
 from htr.plan import Plan
 from htr.store import LineStore, open_store
@@ -112,7 +112,9 @@ def train(
     alphabet = Alphabet.of_texts(dataset.texts("train"))
     if base is not None:
         alphabet = base.alphabet.extended(dataset.texts("train"))
-        net = grown(load_net(base), base.alphabet, alphabet)
+        net = deepened(grown(load_net(base), base.alphabet, alphabet), config.model.residual)
+        net.drop(config.model.dropout)
+        net.train()  # it came ready to read, and Lightning leaves it as it is: nothing would be dropped
         geometry = base.geometry
     else:
         net = LineNet(config.model, len(alphabet))
@@ -150,6 +152,8 @@ def train(
         shortcut_weight=config.shortcut_weight,
         masking=config.masking,
         joining=config.joining,
+        auxiliary_weight=config.auxiliary_weight,
+        label_smoothing=config.label_smoothing,
     )
     keep_last = config.keep == "last" or (config.keep == "auto" and any(corrected))
     choice = Choice(keep_last=keep_last, patience=config.patience, averaging=config.averaging)

@@ -35,6 +35,10 @@ class TrainConfig:
     """Decay, 0..1, of a moving average over the weights of all steps, which is then what is kept; 0 is none."""
     shortcut_weight: float = 0.5
     """Weight of the training-only CTC shortcut past the LSTMs; with none, learning starts far later."""
+    auxiliary_weight: float = 0.0
+    """Weight of a training-only decoder that spells each line from the encoder's features; 0 is none."""
+    label_smoothing: float = 0.1
+    """Share of a letter's probability that this decoder's loss spreads over all, 0..0.9; CTC's loss knows none."""
     patience: int = 20
     """Epochs without a better validation CER before training stops early; where the last epoch is kept, never."""
     keep: str = "auto"
@@ -69,6 +73,8 @@ class TrainConfig:
             "joining": (0.0, 1.0),
             "averaging": (0.0, 0.99999),
             "shortcut_weight": (0.0, 100.0),
+            "auxiliary_weight": (0.0, 100.0),
+            "label_smoothing": (0.0, 0.9),
             "patience": (1, math.inf),
             "correction_share": (0.0, 0.95),
             "devices": (1, 1024),

@@ -13,7 +13,7 @@ from components.record import Record
 from htr.bundle import MANIFEST, Bundle
 from htr.lines import LinesDataset
 from htr.pretrained import resolve
-from htr.settings import training_config
+from htr.settings import chooses_shape, training_config
 from htr.train import Progress, train
 from htr.train_config import TrainConfig
 
@@ -61,7 +61,7 @@ def train_recorded(
     base = None
     if (champion / MANIFEST).is_file():
         base = Bundle.open(champion)
-    elif start and "model" not in settings:
+    elif start and not chooses_shape(settings):
         base = Bundle.open(resolve(start))
         say(f"{name or 'train'}: starts from {start}")
     lines = LinesDataset.open(dataset)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from htr.errors import SettingsError
-from htr.settings import flat, training_config
+from htr.settings import chooses_shape, flat, nested, training_config
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +65,6 @@ SPACE: tuple[Dimension, ...] = (
 )
 """Ranges around what is known to work; docs/search.md says why."""
 
-_OF_THE_NETWORK = "model."
-
 
 def space_for(
     fixed: Mapping[str, Any], *, has_base: bool, space: Sequence[Dimension] = SPACE
@@ -83,7 +81,7 @@ def space_for(
     """
     named = set(flat(fixed))
     left = tuple(
-        one for one in space if one.name not in named and not (has_base and one.name.startswith(_OF_THE_NETWORK))
+        one for one in space if one.name not in named and not (has_base and chooses_shape(nested({one.name: 0})))
     )
     if not left:
         raise SettingsError("nothing left to search: the settings given name everything; leave some of them out")

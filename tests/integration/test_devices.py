@@ -24,7 +24,15 @@ from htr.train_config import TrainConfig
 from tests.conftest import TINY, make_line
 
 ROOT = Path(__file__).parents[2]
-CONFIG = TrainConfig(max_lines=126, model=TINY, accelerator="cpu", devices=2, batch_size=4, precision="32")
+CONFIG = TrainConfig(
+    max_lines=126,
+    model=TINY,
+    accelerator="cpu",
+    devices=2,
+    batch_size=4,
+    auxiliary_weight=0.3,
+    precision="32",
+)
 WORDS = ("one two", "three", "seven", "eleven", "two ten", "nine")
 COMMAND = """
 import sys

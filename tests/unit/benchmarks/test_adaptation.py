@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import ablations, adaptation
+from htr.bundle import Bundle
 from htr.lines import CORRECTIONS, LinesDataset
 from tests.conftest import make_line
 from tests.datasets import write_lines
@@ -66,3 +67,26 @@ def test_variants_are_trained_once_and_compared_with_the_recipe(
     monkeypatch.setattr(ablations, "train", None)  # nothing is left to train
     ablations.main()
     assert capsys.readouterr().out == first
+
+
+def test_variants_can_start_from_a_bundle_but_not_bring_another_network(
+    lines: LinesDataset,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def ablate(variant: str) -> str:
+        arguments = ["--max-lines", "16", "--base", str(tiny_bundle), "--only", variant, "--out", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", ["ablations.py", str(lines.path), *arguments])
+        ablations.main()
+        return capsys.readouterr().out
+
+    assert "| dropout 0.3 | " in ablate("dropout 0.3")
+    (trained,) = tmp_path.glob("*/dropout-0.3/bundle")
+    bundle, base = Bundle.open(trained), Bundle.open(tiny_bundle)
+    assert bundle.base_digest == base.digest
+    assert bundle.architecture == {**base.architecture, "dropout": 0.3}
+    with pytest.raises(SystemExit):
+        ablate("two layers")
+    assert "['two layers'] choose a network's shape" in capsys.readouterr().err

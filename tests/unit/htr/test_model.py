@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from htr.alphabet import Alphabet
-from htr.errors import BundleError
-from htr.model import ENCODERS, PRESETS, LineNet, ModelConfig
+from htr.errors import BundleError, SettingsError
+from htr.model import ENCODERS, PRESETS, LineNet, ModelConfig, deepened
 from htr.train import grown
 from tests.conftest import TINY
 
@@ -40,9 +41,22 @@ def test_what_lies_beyond_a_line_never_reaches_it(net: LineNet) -> None:
 
 
 def test_scores_are_probabilities(net: LineNet) -> None:
-    scores, shortcut = net.forward_with_shortcut(torch.rand(2, 1, 16, 32), torch.tensor([8, 4]))
-    assert scores.shape == shortcut.shape == (2, 8, 5)
-    torch.testing.assert_close(scores.exp().sum(2), torch.ones(2, 8))
+    images, steps = torch.rand(2, 1, 16, 32), torch.tensor([8, 4])
+    features, shortcut = net.encode_with_shortcut(images, steps)
+    assert torch.equal(net.score(features), net(images, steps))
+    for scores in (net.score(features), shortcut):
+        assert scores.shape == (2, 8, 5)
+        torch.testing.assert_close(scores.exp().sum(2), torch.ones(2, 8))
+
+
+@pytest.mark.parametrize("preset", ["fast", "attention"])
+def test_a_networks_dropout_can_be_chosen_anew_and_its_config_says_so(preset: str) -> None:
+    other = LineNet(PRESETS[preset], num_classes=5)
+    other.drop(0.5)
+    assert other.config == replace(PRESETS[preset], dropout=0.5)
+    assert {layer.p for layer in other.modules() if isinstance(layer, nn.Dropout)} == {0.5}
+    with pytest.raises(ValueError, match="dropout"):
+        other.drop(1.0)
 
 
 def test_a_grown_network_reads_what_it_read_before(net: LineNet) -> None:
@@ -53,6 +67,22 @@ def test_a_grown_network_reads_what_it_read_before(net: LineNet) -> None:
         before, after = net(images), larger(images)
     assert after.shape[2] == 6
     assert torch.equal(before.argmax(2), after.argmax(2))
+
+
+@pytest.mark.parametrize("wanted", [(0, 0, 0, 0), (1, 2, 0, 1)])
+def test_a_deepened_network_scores_as_before_until_it_learns(net: LineNet, wanted: tuple[int, ...]) -> None:
+    images, steps = torch.rand(2, 1, 16, 80), torch.tensor([20, 7])
+    deeper = deepened(net, wanted).eval()
+    assert deeper.config.residual == ((1, 2, 0, 1) if any(wanted) else (0, 1, 0, 1))
+    with torch.no_grad():
+        assert torch.equal(deeper(images, steps), net(images, steps))
+    deeper.train()
+    deeper(images, steps).square().sum().backward()
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in deeper.parameters())
+    scales = [layer[1].weight.grad for block in deeper.blocks for layer in block.residual]
+    assert all(bool(scale.any()) for scale in scales)  # the new ones can begin to add something
+    with pytest.raises(SettingsError, match=r"model.residual is for 3 blocks, the base has 4"):
+        deepened(net, (1, 1, 1))
 
 
 def test_a_config_survives_json() -> None:

@@ -20,7 +20,14 @@ from tests.conftest import TINY, make_line
 ROOT = Path(__file__).parents[3]
 WORDS = ("one two", "three", "seven", "eleven", "two ten", "nine")
 CONFIG = TrainConfig(
-    max_lines=96, batch_size=4, model=TINY, accelerator="cpu", joining=0.3, averaging=0.8, precision="32"
+    max_lines=96,
+    batch_size=4,
+    model=TINY,
+    accelerator="cpu",
+    joining=0.3,
+    averaging=0.8,
+    auxiliary_weight=0.3,
+    precision="32",
 )
 COMMAND = """
 import sys

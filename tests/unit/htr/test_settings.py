@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from htr.errors import SettingsError
-from htr.settings import flat, nested, read_settings, setting_names, training_config
+from htr.settings import chooses_shape, flat, nested, read_settings, setting_names, training_config
 from htr.train_config import TrainConfig
 
 
@@ -57,3 +57,9 @@ def test_a_file_that_holds_no_settings_is_named(tmp_path: Path, text: str) -> No
         read_settings(file)
     with pytest.raises(SettingsError, match=r"absent\.json"):
         read_settings(tmp_path / "absent.json")
+
+
+def test_only_what_a_network_looks_like_is_its_shape() -> None:
+    assert not chooses_shape({"seed": 2, "model": {"dropout": 0.3}})
+    assert not chooses_shape({})
+    assert chooses_shape({"model": {"dropout": 0.3, "width": 64}})

@@ -166,6 +166,51 @@ def test_a_base_gives_its_geometry_and_keeps_its_alphabet_in_front(dataset: Line
     assert second.base_digest == first.digest
 
 
+def test_a_base_learns_with_the_dropout_of_the_settings_and_moves_its_batch_norm(
+    dataset: LinesDataset, tmp_path: Path
+) -> None:
+    first = train(dataset, tmp_path / "a", CONFIG, work=tmp_path / "w").bundle
+    before, after = load_file(first.path / WEIGHTS), {}
+    for share in (0.0, 0.5):
+        model = replace(TINY, dropout=share, width=TINY.width + 1)  # a base keeps its width
+        config = replace(CONFIG, max_lines=40, keep="last", model=model)
+        bundle = train(dataset, tmp_path / str(share), config, work=tmp_path / "w", base=first).bundle
+        assert bundle.architecture == {**first.architecture, "dropout": share}
+        assert bundle.alphabet == first.alphabet
+        after[share] = load_file(bundle.path / WEIGHTS)
+    figures = [name for name in before if "running_mean" in name]
+    assert all((before[name] != after[0.0][name]).any() for name in figures)
+    # Nothing but what was dropped tells the two apart.
+    assert any(abs(value - after[0.5][name]).max() > 1e-4 for name, value in after[0.0].items())
+
+
+def test_an_auxiliary_decoder_teaches_survives_a_kill_and_stays_out_of_the_bundle(
+    dataset: LinesDataset, tmp_path: Path
+) -> None:
+    with_it = replace(CONFIG, auxiliary_weight=0.5, keep="last")
+    plain = train(dataset, tmp_path / "plain", replace(CONFIG, keep="last"), work=tmp_path / "w1")
+    alone = train(dataset, tmp_path / "alone", with_it, work=tmp_path / "w1")
+    smoothed = train(dataset, tmp_path / "s", replace(with_it, label_smoothing=0.4), work=tmp_path / "w1")
+
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 2 and not progress.metrics:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        train(dataset, tmp_path / "stopped", with_it, work=tmp_path / "w2", on_progress=stop)
+    resumed = train(dataset, tmp_path / "resumed", with_it, work=tmp_path / "w2")
+    assert resumed.resumed_at_epoch == 2
+    results = {"plain": plain, "alone": alone, "smoothed": smoothed, "resumed": resumed}
+    weights = {name: load_file(result.bundle.path / WEIGHTS) for name, result in results.items()}
+    assert set(weights["plain"]) == set(weights["alone"])
+    sizes = {(result.bundle.path / ONNX).stat().st_size for result in results.values()}
+    assert len(sizes) == 1
+    for name, value in weights["alone"].items():
+        assert abs(value - weights["resumed"][name]).max() < 1e-6, name
+    for other in ("plain", "smoothed"):
+        assert any(abs(v - weights[other][n]).max() > 1e-5 for n, v in weights["alone"].items()), other
+
+
 def test_a_split_without_lines_is_named(tmp_path: Path) -> None:
     with LinesWriter(tmp_path / "d") as writer:
         writer.add(make_line("one", 1))

@@ -1,6 +1,6 @@
 """What a profile row costs beyond the reading itself, on one core; the limit is 1 ms a line.
 
-    python -m benchmarks.profile LINES [--lines 300]
+    python -m benchmarks.profile_cost LINES [--lines 300]
 
 Both are timed in processor time, in turns over the same lines, and compared by their difference: reading and
 profiling share the decoding of the image and the network.
