@@ -81,7 +81,7 @@ def signed_only(load: Load, public_key: Path) -> Load:
             except (OSError, shutil.Error) as error:
                 reason = getattr(error, "strerror", None) or "a file cannot be copied"
                 raise BundleError(
-                    f"{folder}: cannot be copied to be verified ({reason}); fix its files, or give TMPDIR more room"
+                    f"{folder}: cannot be copied to be verified ({reason}); fix it, or give TMPDIR more room"
                 ) from error
             try:
                 verify_bundle(copy, public_key)

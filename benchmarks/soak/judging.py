@@ -1,7 +1,7 @@
 """A series of figures in, whether it is flat out: a slope with its interval, against a growth that is let be.
 
-Neighbouring minutes are alike, so the interval comes from resampling blocks of them (moving-block bootstrap: Künsch
-1989) around the median of all slopes between two points (Theil 1950, Sen 1968), which no single outlier can tilt.
+Neighbouring minutes are alike, so the interval comes from resampling blocks of them (moving-block bootstrap:
+Künsch 1989) around the median of all slopes between two points (Theil 1950, Sen 1968), which no outlier can tilt.
 """
 
 from collections.abc import Sequence

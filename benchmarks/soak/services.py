@@ -36,14 +36,17 @@ class Services:
 
     @property
     def log(self) -> Path:
+        """The prediction log, images below it."""
         return self.folder / "log"
 
     @property
     def corrections(self) -> Path:
+        """The store of corrections."""
         return self.folder / "corrections"
 
     @property
     def state(self) -> Path:
+        """Where the governor keeps what it decided."""
         return self.folder / "governor"
 
     def scrape(self) -> int:
@@ -120,7 +123,7 @@ def _running(arguments: list[str], stderr: Path) -> Iterator[tuple[subprocess.Po
         ) as process,
     ):
         try:
-            assert process.stdout is not None
+            assert process.stdout is not None  # noqa: S101 - a pipe
             readable, _, _ = select.select([process.stdout], [], [], 120)
             found = _ADDRESS.search(process.stdout.readline()) if readable else None
             if found is None:

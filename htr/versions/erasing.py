@@ -5,12 +5,15 @@
     3. its files go that no other manifest names
     4. index.json says that nothing is left to do
 
+Who publishes what shares files with it meanwhile waits for 4 and sends again what went (`VersionStore.publish`).
+
 Killed in between, the same command goes on: what is to go is in the index.
 """
 
 import random
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from htr.errors import ErasedError, MissingError, StoreError
@@ -40,8 +43,18 @@ class Erased:
     """Whether the bucket keeps what is removed."""
 
 
-def erase_version(objects: Objects, kind: str, digest: str, *, at: str) -> Erased:
-    """Erase a version; see `htr.versions.store.VersionStore.erase`."""
+def erase_version(
+    objects: Objects, kind: str, digest: str, *, at: str, sent: AbstractSet[str] = frozenset()
+) -> Erased:
+    """Erase a version; see `htr.versions.store.VersionStore.erase`.
+
+    Args:
+        objects: the store's bytes.
+        kind: ``lines`` or ``bundle``.
+        digest: 64 hex digits.
+        at: time, as the tombstone says it.
+        sent: SHA-256 of files that were sent for it though it was erased.
+    """
     key = manifest_key(kind, digest)
     stored, index = objects.read(key), _index(objects)
     known = index.tombstone(kind, digest)
@@ -50,7 +63,7 @@ def erase_version(objects: Objects, kind: str, digest: str, *, at: str) -> Erase
     objects.prepare()  # a place that ignores conditions could lose what others publish meanwhile
     files = {file.sha256 for file in Manifest.from_bytes(stored.data, key).files} if stored else set()
     stone = known or Tombstone(kind=kind, digest=digest, erased=at)
-    stone = replace(stone, pending=tuple(sorted(files | set(stone.pending))))
+    stone = replace(stone, pending=tuple(sorted(files | sent | set(stone.pending))))
     if stone != known:
         index = _change(objects, lambda now: now.with_tombstone(stone))
     objects.remove(key)
@@ -59,7 +72,6 @@ def erase_version(objects: Objects, kind: str, digest: str, *, at: str) -> Erase
     gone = [sha256 for sha256 in stone.pending if sha256 not in used]
     for sha256 in gone:
         objects.remove(blob_key(sha256))
-    _check_others(objects, set(gone))
     index = _change(objects, lambda now: now.with_tombstone(replace(stone, pending=())))
     return Erased(
         kind=kind,
@@ -95,20 +107,6 @@ def check_not_erased(index: Index, kind: str, digest: str, uri: str) -> None:
             f"{uri}: {kind} {digest} was erased on {stone.erased} and does not come back; "
             "publish one without what had to go, or take an earlier one"
         )
-
-
-def _check_others(objects: Objects, gone: set[str]) -> None:
-    """Find out whether somebody published meanwhile what uses a file that went.
-
-    Raises:
-        StoreError: somebody did; the erasure is to be run again after that was mended.
-    """
-    for one in read_manifests(objects):
-        if {file.sha256 for file in one.files} & gone:
-            raise StoreError(
-                f"{objects.uri}: {one.kind} {one.digest} was published while files of it were being erased; "
-                "publish it again with --repair, then run this again"
-            )
 
 
 def _learnt(index: Index, digest: str) -> tuple[str, ...]:

@@ -12,11 +12,12 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from htr.errors import MissingError, StoreError
+from htr.errors import ErasedError, MissingError, StoreError
 from htr.versions.addresses import KINDS, checked_kind, checked_name, is_digest, plain_digest, version_uri
 from htr.versions.cache import FileCache
 from htr.versions.checking import Fault, check_objects
@@ -45,11 +46,14 @@ class VersionStore:
     Args:
         objects: where the bytes are kept; see `htr.versions.open_store`.
         now: wall clock.
+        sleep: waits for others, seconds.
     """
 
-    def __init__(self, objects: Objects, *, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, objects: Objects, *, now: Callable[[], datetime] = _now, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._objects = objects
-        self._now = now
+        self._now, self._sleep = now, sleep
 
     @property
     def uri(self) -> str:
@@ -107,8 +111,15 @@ class VersionStore:
         told = _filled(lineage or Lineage(), content.lineage)
         self._objects.prepare()
         check_not_erased(self._index(), kind, content.digest, self.uri)
-        manifest = self._publish_content(kind, Path(folder), content, told, on_progress, repair=repair)
-        entry = self._publish_name(kind, name, content.digest, told)
+        try:
+            manifest = self._publish_content(kind, Path(folder), content, told, on_progress, repair=repair)
+            self._settle(kind, content.digest, Path(folder), content.files, on_progress)
+            entry = self._publish_name(kind, name, content.digest, told)
+        except ErasedError:  # since we began: what was sent goes again
+            sent = {file.sha256 for file in content.files}
+            with suppress(StoreError):  # who may publish may still not remove; then fsck reports it
+                erase_version(self._objects, kind, content.digest, at=self._stamp(), sent=sent)
+            raise
         return replace(self._version(manifest), name=name, created=entry.created, lineage=entry.lineage)
 
     def resolve(self, kind: str, name: str) -> Version:
@@ -254,6 +265,33 @@ class VersionStore:
                 return known  # somebody else published the same meanwhile
         raise StoreError(f"{self.uri}/{key}: others keep writing it; publish again")
 
+    def _settle(
+        self,
+        kind: str,
+        digest: str,
+        folder: Path,
+        files: tuple[StoredFile, ...],
+        on_progress: OnProgress | None,
+    ) -> None:
+        """Have every file there to stay, now that a manifest names it: somebody may be erasing another version.
+
+        Who erases writes into the index which files are to go, and looks after that which manifests use them: ours
+        among them, if its list came later than our look here. If it came earlier it is in the index until all is
+        done; then what went can be seen, and is sent again.
+        """
+        wanted = {file.sha256 for file in files}
+        for number in range(_TRIES):
+            index = self._index()
+            check_not_erased(index, kind, digest, self.uri)
+            if not any(wanted.intersection(stone.pending) for stone in index.erased):
+                self._send(folder, files, on_progress, repair=False)
+                return
+            self._sleep(min(1.0, 0.05 * 2 ** min(number, 6)))
+        raise StoreError(
+            f"{self.uri}: an erasure that was not ended may still take files of this version; end it (python -m "
+            "pipelines fsck --store says which), then publish again"
+        )
+
     def _send(
         self, folder: Path, files: tuple[StoredFile, ...], on_progress: OnProgress | None, *, repair: bool
     ) -> None:
@@ -294,7 +332,7 @@ class VersionStore:
                 INDEX, index.with_entry(entry).to_bytes(), replacing=stored.tag if stored else None
             ):
                 return entry
-            time.sleep(random.uniform(0, min(1.0, 0.02 * 2 ** min(number, 6))))  # noqa: S311 - only spreads the tries
+            self._sleep(random.uniform(0, min(1.0, 0.02 * 2 ** min(number, 6))))  # noqa: S311 - only spreads the tries
         raise StoreError(f"{self.uri}/{INDEX}: others keep writing it; publish again")
 
     def _entries(self, kind: str, name: str) -> tuple[Publication, ...]:

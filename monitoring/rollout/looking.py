@@ -103,7 +103,7 @@ class Look:
         return None
 
     def _ask(self, arm: Arm, uri: str) -> tuple[dict[str, Sample], str, bool]:
-        """Return samples of an arm's processes that serve a bundle, why not all do, and whether it was answered."""
+        """Return samples of the processes that serve a bundle, why not all do, and whether anybody answered."""
         try:
             found = self.parts.source.read(arm)
         except ServiceError as error:

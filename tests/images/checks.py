@@ -1,6 +1,5 @@
 """What is asked of every image, whatever it holds."""
 
-import io
 import json
 import subprocess
 import sys
@@ -14,8 +13,9 @@ from referencing import Registry, Resource
 
 from k8s.images.catalogue import LOCKS, Image
 from k8s.images.locks import read_lock
-from tests.docker import TAG, USER, Docker
+from tests.docker import ALONE, TAG, USER, Docker
 
+PACKAGES = ("/opt/venv/lib/python3.11/site-packages", "/app")
 FIND = "import importlib.util, json; print(json.dumps([n for n in {names!r} if importlib.util.find_spec(n)]))"
 
 
@@ -69,30 +69,28 @@ def _locked(image: Image) -> dict[str, str]:
 def _listed_by_pip(docker: Docker, name: str) -> set[str]:
     """Copy what says which packages there are out of an image, and let this environment's pip read it."""
     folder = docker.shared_folder(f"site-{len(list(docker.folder.iterdir()))}")
-    container = docker.engine.run("create", name).strip()
-    try:
-        for path in ("/opt/venv/lib/python3.11/site-packages", "/app"):
-            command = [docker.engine.program, "--host", docker.host, "cp", f"{container}:{path}", "-"]
-            with subprocess.Popen(command, stdout=subprocess.PIPE) as copied:
-                _take_metadata(copied, folder)
-    finally:
-        docker.engine.run("rm", container)
+    find = f"find {' '.join(PACKAGES)} -maxdepth 1 -name '*.dist-info' -exec tar -cf - {{}} +"
+    command = [docker.engine.program, "--host", docker.host, "run", "--rm", *ALONE, "--entrypoint", "sh", name]
+    with subprocess.Popen([*command, "-c", find], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as packed:
+        _take_metadata(packed, folder)
+    assert packed.returncode == 0
     command = [sys.executable, "-m", "pip", "list", "--path", str(folder), "--format", "json"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     # pip writes names as their authors do; the bill, as the index does.
     return {f"pkg:pypi/{_normal(one['name'])}@{_quoted(one['version'])}" for one in json.loads(told)}
 
 
-def _take_metadata(copied: subprocess.Popen[bytes], folder: Path) -> None:
-    assert copied.stdout is not None
-    with tarfile.open(fileobj=copied.stdout, mode="r|") as tar:
+def _take_metadata(packed: subprocess.Popen[bytes], folder: Path) -> None:
+    assert packed.stdout is not None
+    with tarfile.open(fileobj=packed.stdout, mode="r|") as tar:
         for member in tar:
-            place = Path(*Path(member.name).parts[1:])
-            if member.isfile() and place.parts and place.parts[0].endswith(".dist-info"):
+            place = Path("/", member.name)
+            (within,) = (place.relative_to(one) for one in PACKAGES if place.is_relative_to(one))
+            if member.isfile():
                 content = tar.extractfile(member)
                 assert content is not None
-                (folder / place).parent.mkdir(parents=True, exist_ok=True)
-                (folder / place).write_bytes(io.BytesIO(content.read()).getvalue())
+                (folder / within).parent.mkdir(parents=True, exist_ok=True)
+                (folder / within).write_bytes(content.read())
 
 
 def _normal(name: str) -> str:

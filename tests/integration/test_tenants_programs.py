@@ -22,7 +22,13 @@ from tests.tenants import ASKED, ASKING, PERSON, PICTURE, TEXT, contents
 
 WITHIN = {"serving.reader_process", "monitoring.governor.local_child", "htr.layout.pdfium_child"}
 """Programs that ours start with what they have looked at already."""
-WITHOUT = {"k8s.images", "k8s.images.health", "k8s.images.sbom", "monitoring.dashboards.build"}
+WITHOUT = {
+    "k8s.cluster.lending",
+    "k8s.images",
+    "k8s.images.health",
+    "k8s.images.sbom",
+    "monitoring.dashboards.build",
+}
 """Programs that touch nobody's data."""
 
 

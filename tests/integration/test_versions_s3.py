@@ -1,5 +1,6 @@
 """The store of versions on a real S3 server: Ceph's RADOS Gateway."""
 
+import io
 import json
 import logging
 import os
@@ -9,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from minio import Minio
+from minio.commonconfig import CopySource
+from minio.error import S3Error
 from minio.versioningconfig import VersioningConfig
 
 from htr.__main__ import main
@@ -243,18 +246,18 @@ def test_wrong_keys_are_refused_with_one_line_that_repeats_none(
             assert secret.lower() not in (told + caplog.text).lower()
 
 
-def allow(s3: Gateway, rights: dict[str, list[str]]) -> None:
-    """Allow users what they may do in the bucket."""
+def allow(s3: Gateway, rights: dict[str, list[str]], bucket: str = "team") -> None:
+    """Allow users what they may do in a bucket."""
     statements = [
         {
             "Effect": "Allow",
             "Principal": {"AWS": [f"arn:aws:iam:::user/{name}"]},
             "Action": actions,
-            "Resource": ["arn:aws:s3:::team", "arn:aws:s3:::team/*"],
+            "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
         }
         for name, actions in rights.items()
     ]
-    client(s3).set_bucket_policy("team", json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    client(s3).set_bucket_policy(bucket, json.dumps({"Version": "2012-10-17", "Statement": statements}))
 
 
 def test_the_rights_that_the_documentation_names_are_enough_to_publish(
@@ -285,6 +288,58 @@ def test_who_may_only_read_can_fetch_and_not_publish(
     assert store.names("bundle") == {"ours": version.digest}
     with pytest.raises(StoreError, match="may not write"):
         store.publish("bundle", "theirs", write_a_bundle(tmp_path / "other", weights=b"x").path)
+
+
+def test_a_tenants_account_reaches_nothing_of_anothers_bucket_whatever_it_says_of_itself(
+    s3: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights = sorted(set(re.findall(r"`(s3:[A-Za-z]+)`", (ROOT / "docs" / "versions.md").read_text())))
+    bundle = write_a_bundle(tmp_path / "bundle").path
+    published, accounts = {}, {}
+    for name in ("claims", "ward-7"):
+        accounts[name] = s3.add_user(name)
+        client(s3).make_bucket(f"house-{name}")
+        allow(s3, {name: rights}, f"house-{name}")
+        be(name, s3.environment(accounts[name]), monkeypatch)
+        published[name] = open_store().publish("bundle", "ours", bundle)
+        assert published[name].uri.startswith(f"quillflow+s3://house-{name}/store/{name}/bundle/")
+    own = client(s3, accounts["claims"])
+    theirs = f"store/ward-7/{blob_key(published['ward-7'].files[0].sha256)}"
+    assert client(s3, accounts["ward-7"]).stat_object("house-ward-7", theirs).size
+    attempts: list[Callable[[str], object]] = [
+        lambda key: own.get_object("house-ward-7", key),
+        lambda key: own.stat_object("house-ward-7", key),
+        lambda key: own.remove_object("house-ward-7", key),
+        lambda key: own.put_object("house-ward-7", key, io.BytesIO(b"x"), 1),
+        lambda key: list(own.list_objects("house-ward-7", prefix=key)),
+        lambda key: own._list_multipart_uploads("house-ward-7", prefix=key),
+        lambda key: own.copy_object("house-claims", "store/claims/copy", CopySource("house-ward-7", key)),
+        lambda key: own.set_bucket_policy("house-ward-7", "{}"),
+    ]
+    for attempt in attempts:
+        codes = set()
+        for key in (theirs, "store/ward-7/index.json", "store/ward-7/never"):
+            with pytest.raises(S3Error) as refused:
+                attempt(key)
+            codes.add(refused.value.code)
+        assert codes == {"AccessDenied"}
+    assert own.list_buckets() == []
+    be("ward-7", s3.environment(accounts["claims"]), monkeypatch)  # who lies about his name has not the keys
+    for wanted in ("ours", "never"):
+        with pytest.raises(StoreError, match="may not read"):
+            open_store().find("bundle", wanted)
+    with pytest.raises(StoreError, match="may not write"):
+        open_store().publish("bundle", "ours", bundle)
+    be("ward-7", s3.environment(accounts["ward-7"]), monkeypatch)
+    assert list(open_store().check(deep=True)) == []
+
+
+def be(tenant: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a process of a tenant."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("QUILLFLOW_TENANT", tenant)
+    monkeypatch.setenv("QUILLFLOW_STORE", f"s3://house-{tenant}/store")
 
 
 def test_keys_and_server_may_stand_in_the_profile_files(

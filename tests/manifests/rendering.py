@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,8 @@ from tests.servers import ROOT
 K8S = ROOT / "k8s"
 OVERLAYS = ("local", "staging", "production")
 COMPONENTS = ("canary", "gpu", "keda", "knative", "kueue", "pages", "prometheus-operator", "trainjob")
+WITH_A_NAME = ("tenant",)
+"""Components that need a name of the site's; see `of_tenant`."""
 ALL_THAT_FIT = ("trainjob", "gpu", "kueue", "pages", "prometheus-operator", "canary", "keda")
 """Components in an order that they may all be used in together; knative goes with neither canary nor keda."""
 
@@ -77,6 +80,24 @@ def rendered(*parts: str) -> tuple[Manifest, ...]:
         kustomization.write_text(before, encoding="utf-8")
     assert told.returncode == 0, f"{' + '.join(parts)}: {told.stderr}"
     assert not told.stderr, f"{' + '.join(parts)}: {told.stderr}"
+    return tuple(load_all(told.stdout))
+
+
+@cache
+def of_tenant(tenant: str, overlay: str) -> tuple[Manifest, ...]:
+    """Return what docs/tenants.md's kustomization renders to, for a tenant and an overlay."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("NO MANIFEST WAS CHECKED: kubectl is not here (1.27 or newer; Debian's own is too old)")
+    page = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
+    shown = page.partition("```yaml\n")[2].partition("```")[0]
+    assert {"claims", "overlays/production"} <= set(re.findall(r"claims|overlays/production", shown))
+    folder = _copy() / "tenants" / f"{tenant}-{overlay}"
+    folder.mkdir(parents=True)
+    text = shown.replace("claims", tenant).replace("overlays/production", f"overlays/{overlay}")
+    (folder / "kustomization.yaml").write_text(text, encoding="utf-8")
+    told = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert not told.stderr, told.stderr
     return tuple(load_all(told.stdout))
 
 

@@ -6,7 +6,16 @@ import kubernetes_validate
 import pytest
 
 from tests.manifests import unlisted
-from tests.manifests.rendering import COMPONENTS, K8S, OVERLAYS, composed, everything, name_of, rendered
+from tests.manifests.rendering import (
+    COMPONENTS,
+    K8S,
+    OVERLAYS,
+    WITH_A_NAME,
+    composed,
+    everything,
+    name_of,
+    rendered,
+)
 from tests.manifests.schemas import CRDS, KUBERNETES, faults, source_of
 
 CLUSTER_WIDE = {
@@ -32,7 +41,7 @@ def test_it_renders_and_every_manifest_has_a_place_and_a_name_of_its_own(parts: 
 
 
 def test_the_compositions_are_every_overlay_and_component_that_lie_in_the_folder() -> None:
-    for name, known in (("overlays", OVERLAYS), ("components", COMPONENTS)):
+    for name, known in (("overlays", OVERLAYS), ("components", (*COMPONENTS, *WITH_A_NAME))):
         assert sorted(one.name for one in (K8S / name).iterdir()) == sorted(known)
 
 

@@ -1,4 +1,4 @@
-"""make trust: rounds of faults, attacks, broken files, a short soak, promised tests; a table, and build/trust.json."""
+"""make trust: rounds of faults, attacks, broken files, a short soak, promised tests; a table; build/trust.json."""
 
 import argparse
 import json

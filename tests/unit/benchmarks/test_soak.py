@@ -56,7 +56,8 @@ def test_the_interval_holds_the_true_growth_about_as_often_as_it_says() -> None:
 
 def test_what_the_kernel_says_counts_children_and_open_files() -> None:
     code = "import subprocess, sys, time; f = [open('/dev/null') for _ in range(20)]; "
-    code += "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(1, flush=True); p.wait()"
+    code += "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(1, flush=True); "
+    code += "p.wait()"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True) as process:
         try:
             assert process.stdout is not None

@@ -3,6 +3,7 @@
 import copy
 import difflib
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import yaml
 from google.protobuf import json_format
 
 from components.image import PIPELINE_IMAGE
-from htr.errors import SettingsError
+from htr.errors import SettingsError, TenantError
 from k8s.cluster.api import LENT_ACCOUNT
 from pipelines.__main__ import main
+from pipelines.commands_cluster import site_of
 from pipelines.compiling import compiled, contents_of
 from pipelines.local import pipeline_named
 from pipelines.site import read_site
@@ -247,3 +249,31 @@ def test_a_mistake_in_a_sites_file_is_named_with_the_file(text: str, told: str, 
     assert "site.toml" in str(caught.value)
     with pytest.raises(SettingsError, match="nowhere"):
         read_site(tmp_path / "nowhere.toml")
+
+
+def test_a_tenants_steps_know_whose_they_are_and_share_no_result_with_anothers(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text('format_version = 1\ntenant = "claims"\n')
+    steps = yaml.safe_load(compiled("training", read_site(tmp_path / "site.toml")).text.split("\n---\n")[0])
+    executors = steps["deploymentSpec"]["executors"].values()
+    for one in executors:
+        assert {"name": "QUILLFLOW_TENANT", "value": "claims"} in one["container"]["env"]
+    keys = {contents_of(LINES, "", 0.3, "i", tenant) for tenant in ("", "claims", "ward-7")}
+    assert len(keys) == 3
+    (tmp_path / "site.toml").write_text('format_version = 1\ntenant = "../claims"\n')
+    with pytest.raises(SettingsError, match="a tenant's name"):
+        read_site(tmp_path / "site.toml")
+
+
+def test_a_site_of_another_tenant_is_refused_and_ones_own_stamps_the_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('format_version = 1\ntenant = "claims"\n')
+    named = Namespace(site=site, host=None, namespace=None, experiment=None)
+    monkeypatch.delenv("QUILLFLOW_TENANT", raising=False)
+    assert (site_of(named).tenant, site_of(named).experiment) == ("claims", "claims.quillflow")
+    monkeypatch.setenv("QUILLFLOW_TENANT", "ward-7")
+    with pytest.raises(TenantError, match="another tenant's"):
+        site_of(named)
+    site.write_text("format_version = 1\n")
+    assert (site_of(named).tenant, site_of(named).experiment) == ("ward-7", "ward-7.quillflow")

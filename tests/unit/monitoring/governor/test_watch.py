@@ -6,9 +6,12 @@ import pytest
 from monitoring.governor.events import Figures, Measured
 from monitoring.governor.governor import STOP, Governor
 from monitoring.governor.journal import read_journal
+from monitoring.governor.measures import PrometheusMeasures
 from monitoring.governor.policy import Policy, WatchPolicy
 from monitoring.governor.watch import compare
+from tests.faults.lying import lying_proxy
 from tests.governor import HOUR, FolderCluster, SetRegistry, WorldClock, make_governor
+from tests.unit.monitoring.governor.test_measures import answering
 
 BEFORE = Figures(readings=1000, doubt=0.10, error_rate=0.01, latency=0.2, cer=0.15)
 
@@ -99,6 +102,31 @@ def test_a_worse_champion_loses_the_alias_once_and_the_old_one_is_not_watched(wa
     assert watched.registry.num_moves == watched.rolled_back() == 1
     state = watched.governor.state
     assert (state.misses, state.num_rollbacks, state.watch) == (1, 1, None)
+
+
+def test_while_prometheus_is_away_or_breaks_off_nothing_is_rolled_back_and_then_what_is_worse_is(
+    watched: Watched,
+) -> None:
+    told: list[str] = []
+    measures = SetMeasures()
+    measures.now = replace(BEFORE, doubt=0.3)
+
+    def answer(method: str, path: str, number: int) -> str:
+        return ("refuse", "cut", "short", "page")[number % 4]
+
+    with answering({}) as (truth, _), lying_proxy(truth, answer) as url:
+        watched.measures = PrometheusMeasures(url)  # type: ignore[assignment]
+        watched.restart()
+        for _ in range(4):
+            watched.turns(1)
+            told.append(watched.governor.troubles["watch"])
+    assert all("Prometheus at http://127.0.0.1" in one for one in told)
+    assert (watched.rolled_back(), watched.registry.now.digest) == (0, "B")
+    watched.measures = measures
+    watched.restart()
+    watched.turns(1)
+    assert (watched.rolled_back(), watched.registry.now.digest) == (1, "A")
+    assert "watch" not in watched.governor.troubles
 
 
 def test_after_the_watch_a_worse_champion_is_peoples_affair(watched: Watched) -> None:
