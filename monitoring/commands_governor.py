@@ -35,12 +35,14 @@ from monitoring.governor.measures import PrometheusMeasures
 from monitoring.governor.metrics import GovernorMetrics
 from monitoring.governor.parts import Parts
 from monitoring.governor.policy import read_policy
-from monitoring.governor.receiver import WRITES_A_MINUTE, Service, Tls, make_server
+from monitoring.governor.receiver import make_server
 from monitoring.governor.registry import MlflowRegistry
 from monitoring.governor.replay import Replayed, described, explain, redecide
 from monitoring.governor.runs import Runs
 from monitoring.governor.serve import Turns, serve
 from monitoring.governor.servers import ClusterServers
+from monitoring.governor.service import WRITES_A_MINUTE, Service
+from monitoring.governor.tls import Tls
 from monitoring.rollout.metrics import RolloutMetrics
 
 TOKEN_VARIABLE = "QUILLFLOW_GOVERNOR_TOKEN"  # noqa: S105 - the variable's name

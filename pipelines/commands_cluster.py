@@ -138,7 +138,8 @@ def _compile(args: argparse.Namespace, show: Show) -> int:
 
 
 def _server(args: argparse.Namespace, site: Site):  # type: ignore[no-untyped-def]
-    from monitoring.kubeflow import Access, KfpServer
+    from monitoring.kubeflow import KfpServer
+    from monitoring.kubeflow_access import Access
 
     if not site.host:
         raise SettingsError(
