@@ -1,4 +1,4 @@
-"""Keys and passwords in what git keeps, looked for by a tool that knows them; for every run of the tests too slow."""
+"""Keys and passwords in what git keeps, looked for by a tool that knows them; too slow for every run of tests."""
 
 import os
 from pathlib import Path
