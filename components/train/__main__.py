@@ -9,6 +9,7 @@ from pathlib import Path
 from components.train.machine import train_ordered
 from components.train.order import VARIABLE, Order
 from htr.errors import PreemptedError, QuillflowError, SettingsError
+from htr.tenants import Tenant
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints that all machines see")
     args = parser.parse_args(argv)
     try:
+        Tenant.of(os.environ).check_options(vars(args).values())
         if not os.environ.get(VARIABLE):
             raise SettingsError(
                 f"{VARIABLE} is not set: this is started by the pipeline's train step, in a TrainJob"
