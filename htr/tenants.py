@@ -7,11 +7,12 @@ process may reach follows from the name, here and nowhere else:
     store of versions     QUILLFLOW_STORE/TENANT, and no other address
     names in MLflow       TENANT.NAME
     caches                CACHE/tenants/TENANT
-    folders               those that a mark says are its own, or that nobody has claimed: ``tenant.json``
+    folders               those that a mark says are its own, or that nobody has claimed: ``quillflow-tenant.json``
 
 Without the variable it is the tenant ``default``, for whom nothing changes, but that marked folders are refused.
 """
 
+import errno
 import json
 import os
 import re
@@ -26,11 +27,12 @@ from htr.errors import OutputError, SettingsError, TenantError
 
 VARIABLE = "QUILLFLOW_TENANT"
 DEFAULT = "default"
-MARK = "tenant.json"
+MARK = "quillflow-tenant.json"
 FORMAT_VERSION = 1
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _RESERVED = {"blobs", "bundle", "checkpoints", "doctor", "lines"}
 """Folders of a store that belongs to no tenant: one of these names would lie among its files."""
+_NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _NOT_DATA = {"lost+found", ".snapshot"}
 """What a fresh volume may hold."""
 
@@ -80,7 +82,7 @@ class Tenant:
             )
         own = f"{root}/{self.name}"
         if asked not in {"", own}:
-            raise TenantError("this address is not in the store of this process's tenant; leave --store away")
+            raise TenantError(f"this address is not in the store of this process's tenant, which is {own}")
         return own
 
     def registered(self, name: str) -> str:
@@ -167,13 +169,16 @@ class Tenant:
 
 def _owner(path: Path) -> str | None:
     """Return the tenant of the nearest mark at or above a path; None where nobody has claimed it."""
-    real = path.resolve()
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):  # links in a circle, which nobody can open
+        real = path.absolute()
     for folder in (real, *real.parents):
         try:
             data = (folder / MARK).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
         except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                continue
             raise TenantError(f"{path}: whose it is cannot be found out ({error.strerror})") from error
         try:
             found = json.loads(data)

@@ -15,8 +15,10 @@ from htr.lines import LinesDataset
 from htr.prediction_log import read_log
 from htr.tenants import Tenant
 from monitoring.columns import read_reference
-from monitoring.commands_governor import add_commands, in_one_line
+from monitoring.commands_governor import add_command as add_governor
 from monitoring.commands_loop import add_command
+from monitoring.commands_replay import add_command as add_replay
+from monitoring.commands_replay import in_one_line
 from monitoring.commands_rollout import add_command as add_rollout
 from monitoring.decisions import Decision, DecisionLog
 from monitoring.drift import compare
@@ -204,7 +206,8 @@ def _parser() -> argparse.ArgumentParser:
     h.set_defaults(run=history)
     h.add_argument("--state", type=Path, required=True, metavar="DIR", help="where decisions are kept")
 
-    add_commands(commands)
+    add_governor(commands)
+    add_replay(commands)
     add_command(commands)
     add_rollout(commands)
     return parser

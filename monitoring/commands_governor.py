@@ -1,11 +1,9 @@
-"""The commands ``python -m monitoring serve-governor | replay``."""
+"""The command ``python -m monitoring serve-governor``."""
 
 import argparse
 import ipaddress
 import logging
 import os
-import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,8 @@ from k8s.cluster.release import Servers as InferenceServices
 from monitoring.governor.audit import Audit
 from monitoring.governor.choosing import LogChooser
 from monitoring.governor.clock import GovernedClock
-from monitoring.governor.events import Record
 from monitoring.governor.governor import Governor
-from monitoring.governor.journal import Journal, read_journal
+from monitoring.governor.journal import Journal
 from monitoring.governor.kfp_runs import KfpRuns
 from monitoring.governor.labelling import LabellingRequests
 from monitoring.governor.labels import DatasetLabels, LabelSource, PublishedLabels, StoreLabels
@@ -35,21 +32,16 @@ from monitoring.governor.measures import PrometheusMeasures
 from monitoring.governor.metrics import GovernorMetrics
 from monitoring.governor.parts import Parts
 from monitoring.governor.policy import read_policy
-from monitoring.governor.receiver import WRITES_A_MINUTE, Service, Tls, make_server
+from monitoring.governor.receiver import make_server
 from monitoring.governor.registry import MlflowRegistry
-from monitoring.governor.replay import Replayed, described, explain, redecide
 from monitoring.governor.runs import Runs
 from monitoring.governor.serve import Turns, serve
 from monitoring.governor.servers import ClusterServers
+from monitoring.governor.service import WRITES_A_MINUTE, Service
+from monitoring.governor.tls import Tls
 from monitoring.rollout.metrics import RolloutMetrics
 
 TOKEN_VARIABLE = "QUILLFLOW_GOVERNOR_TOKEN"  # noqa: S105 - the variable's name
-
-
-def add_commands(commands: Any) -> None:
-    """Add the governor's commands to a parser's."""
-    _add_serve(commands)
-    _add_replay(commands)
 
 
 def serve_governor(args: argparse.Namespace) -> int:
@@ -92,48 +84,6 @@ def serve_governor(args: argparse.Namespace) -> int:
         print(f"governor at {scheme}://{args.host}:{server.server_port}", flush=True)  # noqa: T201 - a command
         serve(governor, server, turns)
     return 1 if failures else 0
-
-
-def replay(args: argparse.Namespace) -> int:
-    """Show why each decision was taken; with --policy, what another policy would have decided."""
-    if not args.state.is_dir():
-        raise SettingsError(f"{args.state}: no such state folder; give the one that serve-governor was given")
-    policy = read_policy(args.policy) if args.policy is not None else None
-    records = read_journal(args.state)
-    replayed: Iterable[Replayed] = explain(records) if policy is None else redecide(records, policy)
-    number = differing = 0
-    for one in replayed:
-        if one.is_quiet:
-            continue
-        number += 1
-        differing += one.differs
-        _show(one, other=policy is not None)
-    if policy is not None:
-        _say(f"{differing} of {number} would be decided otherwise under {args.policy}")
-    elif differing:
-        _say(f"{differing} of {number} would be decided otherwise by the rules of this release")
-    if not records:
-        _say("no decisions yet")
-    return 0
-
-
-def in_one_line(record: Record) -> str:
-    """Return a record of the journal as people read it."""
-    decision = record.decision
-    key = f"  [{decision.key}]" if decision.key else ""
-    time = record.time.isoformat(timespec="seconds")
-    return f"{time}  {decision.choice}{key}  {described(record.event)}: {decision.reason}"
-
-
-def _show(one: Replayed, *, other: bool) -> None:
-    seq = str(one.seq) if one.seq else "-"
-    time = one.time.isoformat(timespec="seconds")
-    was = one.was
-    if was is not None:
-        _say(f"{seq:>5}  {time}  {described(one.event):<28}  {was.choice}: {was.reason}")
-    if one.differs or (was is None and other):
-        lead = "" if was is not None else f"{seq:>5}  {time}  {described(one.event):<28}  "
-        _say(f"{lead or ' ' * 7}would be  {one.now.choice}: {one.now.reason}")
 
 
 def _parts(args: argparse.Namespace) -> Parts:
@@ -220,7 +170,8 @@ def _check_exposure(host: str, token: Token | None, tls: Tls | None, *, no_token
         )
 
 
-def _add_serve(commands: Any) -> None:
+def add_command(commands: Any) -> None:
+    """Add the command to a parser's."""
     s = commands.add_parser("serve-governor", help="take alerts, ask for labels, retrain, roll back")
     s.set_defaults(run=serve_governor)
     s.add_argument("--state", type=Path, required=True, metavar="DIR", help="where everything decided is kept")
@@ -290,20 +241,6 @@ def _add_serve(commands: Any) -> None:
         s.add_argument(
             name, type=_seconds, default=default, metavar="S", help=f"seconds {told} (default %(default)s)"
         )
-
-
-def _add_replay(commands: Any) -> None:
-    r = commands.add_parser("replay", help="why each decision was taken; or what another policy would decide")
-    r.set_defaults(run=replay)
-    r.add_argument("--state", type=Path, required=True, metavar="DIR", help="the governor's state folder")
-    r.add_argument("--policy", type=Path, metavar="FILE", help="decide the recorded history anew under this one")
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, flush=True)  # noqa: T201 - a command
-    except BrokenPipeError:  # nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _seconds(text: str) -> float:

@@ -8,78 +8,21 @@ name turn up all the same, the older one is kept and the others are terminated (
 
 import json
 import logging
-import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from htr.errors import ServiceError, SettingsError
 from monitoring.governor.addresses import without_user_info
-from monitoring.governor.runs import RefusedError
+from monitoring.kubeflow_access import Access
+from monitoring.kubeflow_client import api_client, error_of
 
 logger = logging.getLogger(__name__)
 
 ENDED = {"SUCCEEDED": "succeeded", "FAILED": "failed", "CANCELED": "failed", "SKIPPED": "failed"}
 """States that a run does not leave, and what they come to."""
-TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path
-"""Where Kubeflow projects a service account's token for the audience pipelines.kubeflow.org."""
-_NOT_NOW = {408, 409, 425, 429}
-"""Client errors that another try may not meet."""
 _PAGE = 100
-_HINTS = {
-    302: "it sends us to a login page: give a session cookie that has not run out, or a token",
-    401: "it does not know us: give a token (docs/kubeflow.md, Who submits)",
-    403: "it knows us and says no: the account lacks rights in this namespace",
-    404: "there is no KFP API at this address: port-forward ml-pipeline:8888, or add /pipeline",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Access:
-    """Where the API is and as whom we come. One of token, token file and cookie, or none of them."""
-
-    host: str
-    namespace: str = ""
-    """Profile, where KFP serves several users."""
-    token: str = field(default="", repr=False)
-    token_file: Path | None = None
-    """Read anew at every request: Kubernetes replaces a projected token every hour."""
-    cookie: str = field(default="", repr=False)
-    """Header of a browser's session, ``authservice_session=...`` or ``oauth2_proxy_kubeflow=...``."""
-    ca: Path | None = None
-    """Certificates to trust, PEM."""
-    timeout_s: float = 30.0
-
-    def __post_init__(self) -> None:
-        if not self.host.startswith(("http://", "https://")):
-            raise SettingsError(f"address of the KFP API: expected http://... or https://..., got {self.host!r}")
-
-    @classmethod
-    def of(
-        cls, host: str, *, namespace: str = "", timeout_s: float = 30.0, environ: Mapping[str, str] = os.environ
-    ) -> "Access":
-        """Return access as the environment gives it.
-
-        QUILLFLOW_KFP_COOKIE, QUILLFLOW_KFP_TOKEN, QUILLFLOW_KFP_TOKEN_FILE and KF_PIPELINES_SA_TOKEN_PATH are
-        looked at in this order, then the place where Kubeflow projects a token. QUILLFLOW_KFP_CA is for TLS.
-        """
-        token_file = environ.get("QUILLFLOW_KFP_TOKEN_FILE") or environ.get("KF_PIPELINES_SA_TOKEN_PATH")
-        if not token_file and Path(TOKEN_PATH).is_file():
-            token_file = TOKEN_PATH
-        cookie, token = environ.get("QUILLFLOW_KFP_COOKIE", ""), environ.get("QUILLFLOW_KFP_TOKEN", "")
-        ca = environ.get("QUILLFLOW_KFP_CA")
-        return cls(
-            host=host.rstrip("/"),
-            namespace=namespace,
-            cookie=cookie,
-            token="" if cookie else token,
-            token_file=Path(token_file) if token_file and not (cookie or token) else None,
-            ca=Path(ca) if ca else None,
-            timeout_s=timeout_s,
-        )
 
 
 class KfpServer:
@@ -219,7 +162,7 @@ class KfpServer:
 
     def _client(self) -> Any:
         if self._made is None:
-            self._made = _api_client(self.access)
+            self._made = api_client(self.access)
         return self._made
 
     @contextmanager
@@ -234,20 +177,7 @@ class KfpServer:
         except (ServiceError, SettingsError):
             raise
         except Exception as error:  # whatever the generated client and its HTTP library raise
-            status = getattr(error, "status", None)
-            said = " ".join((_text(getattr(error, "body", None)) or str(error) or repr(error)).split())
-            if "Caused by " in said:  # an address that does not answer is told with the whole connection pool
-                said = said.rpartition("Caused by ")[2].strip("()'\"")
-                if refused := re.search(r"new connection: (?:\[Errno -?\d+\] )?(.*)", said):
-                    said = f"cannot be reached ({refused[1]}); is it up and reachable from here?"
-            if (hint := _HINTS.get(int(status or 0))) is not None:
-                said = f"HTTP {status}: {hint} ({said[:120]})"
-            elif isinstance(status, int) and status:
-                said = f"HTTP {status}: {said}"
-            text = f"{self._said()}: {without_user_info(said, self.access.host)[:300]}"
-            if isinstance(status, int) and 300 <= status < 500 and status not in _NOT_NOW:
-                raise RefusedError(text) from error
-            raise ServiceError(text) from error
+            raise error_of(error, self.access, self._said()) from error
 
 
 def _named(name: str) -> str:
@@ -267,58 +197,6 @@ def _with_parts(api: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     if "cron" in given:
         given["trigger"] = api.V2beta1Trigger(cron_schedule=api.V2beta1CronSchedule(cron=given.pop("cron")))
     return given
-
-
-def _text(body: Any) -> str:
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return text
-    if isinstance(found, dict) and (said := found.get("error") or found.get("message") or found.get("detail")):
-        return said if isinstance(said, str) else json.dumps(said)
-    return text
-
-
-def _api_client(access: Access) -> Any:
-    import kfp_server_api
-    from urllib3 import Retry
-
-    class Client(kfp_server_api.ApiClient):  # type: ignore[misc]
-        def deserialize(self, response: Any, response_type: Any) -> Any:
-            """Read an answer; a login page is none, however well it was found."""
-            if (response.data or "").strip() and not _is_json(response.data):
-                raise kfp_server_api.ApiException(status=302, reason="the answer is no JSON")
-            return super().deserialize(response, response_type)
-
-    config = kfp_server_api.Configuration(host=access.host)
-    # A request is sent once: whether it may be sent again is for whoever knows what it did.
-    config.retries = Retry(total=0, redirect=0, raise_on_redirect=False)
-    if access.ca is not None:
-        config.ssl_ca_cert = str(access.ca)
-    if access.token_file is not None:
-        file = access.token_file
-
-        def read_token(configuration: Any) -> None:
-            try:
-                configuration.api_key["authorization"] = file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise SettingsError(f"{file}: the token cannot be read ({error.strerror})") from error
-
-        config.refresh_api_key_hook = read_token
-        read_token(config)
-    elif access.token:
-        config.api_key["authorization"] = access.token
-    config.api_key_prefix["authorization"] = "Bearer"
-    return Client(config, cookie=access.cookie or None)
-
-
-def _is_json(data: str) -> bool:
-    try:
-        json.loads(data)
-    except ValueError:
-        return False
-    return True
 
 
 def package_parts(package: Path) -> dict[str, Any]:

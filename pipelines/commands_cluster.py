@@ -138,7 +138,8 @@ def _compile(args: argparse.Namespace, show: Show) -> int:
 
 
 def _server(args: argparse.Namespace, site: Site):  # type: ignore[no-untyped-def]
-    from monitoring.kubeflow import Access, KfpServer
+    from monitoring.kubeflow import KfpServer
+    from monitoring.kubeflow_access import Access
 
     if not site.host:
         raise SettingsError(
@@ -211,11 +212,11 @@ def _schedule(args: argparse.Namespace, show: Show) -> int:
 def _doctor(args: argparse.Namespace, show: Show) -> int:
     from pipelines.doctor import examine, report_text
 
-    site = site_of(args)
+    site, root = site_of(args), os.environ.get("QUILLFLOW_STORE", "")
     found = examine(
         site,
         tracking_uri=args.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""),
-        store=args.store or os.environ.get("QUILLFLOW_STORE", ""),
+        store=Tenant.of(os.environ).store(root, args.store) if root or args.store else "",
         root=args.root,
         timeout_s=args.timeout,
     )

@@ -103,10 +103,19 @@ def _service_of(variable: str) -> Service | None:
 
 def let_deploy(task: Any, site: Site) -> Any:
     """Lend a task the token that may deploy, where the site has one; return it. No other step gets to see it."""
-    if site.deploy_token:
+    return _lent(task, site.deploy_token)
+
+
+def let_begin_trainjobs(task: Any, site: Site) -> Any:
+    """Lend a task the token that may begin TrainJobs, likewise."""
+    return _lent(task, site.trainjob_token)
+
+
+def _lent(task: Any, secret: str) -> Any:
+    if secret:
         from kfp import kubernetes
 
-        kubernetes.use_secret_as_volume(task, secret_name=site.deploy_token, mount_path=str(LENT_ACCOUNT))
+        kubernetes.use_secret_as_volume(task, secret_name=secret, mount_path=str(LENT_ACCOUNT))
     return task
 
 

@@ -91,6 +91,8 @@ class Site:
     ``restricted`` does not let in."""
     deploy_token: str = ""
     """Secret with a token that may deploy, which the deploy step alone mounts; "" leaves it to the account."""
+    trainjob_token: str = ""
+    """Secret with a token that may begin TrainJobs, which the train step alone mounts; "" where none is wanted."""
     direct_artifacts: bool = False
     """Steps read and write MLflow's artifacts in the object store themselves, so that they get its keys, too."""
     run_timeout_s: int = 259_200
@@ -124,7 +126,10 @@ class Site:
             raise SettingsError(f"checkpoints: workspace must be a size such as 50Gi, got {self.workspace!r}")
         if not self.checkpoints_path.startswith("/"):
             raise SettingsError(f"checkpoints: path must begin with a slash, got {self.checkpoints_path!r}")
-        named = (*self.pull_secrets, *filter(None, (self.checkpoints_claim, self.deploy_token)))
+        named = (
+            *self.pull_secrets,
+            *filter(None, (self.checkpoints_claim, self.deploy_token, self.trainjob_token)),
+        )
         for name in (*self.secrets, *self.settings, *named):
             if not _NAME.fullmatch(name):
                 raise SettingsError(f"{name!r} cannot be the name of a secret, ConfigMap or claim")
@@ -196,6 +201,7 @@ def _site(found: dict[str, Any]) -> Site:
         given["pull_secrets"] = tuple(_text("pull_secrets", name) for name in names)
     for name in (
         "host", "namespace", "tenant", "experiment", "service_account", "image", "governor", "deploy_token",
+        "trainjob_token",
     ):  # fmt: skip
         if name in found:
             given[name] = _text(name, found.pop(name))

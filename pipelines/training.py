@@ -30,7 +30,7 @@ from components.register.component import register
 from components.train.component import train
 from components.validate.component import validate
 from htr.pretrained import PRETRAINED
-from pipelines.placing import let_deploy, place, work_folder
+from pipelines.placing import Service, let_begin_trainjobs, let_deploy, place, work_folder
 from pipelines.site import LOCAL, Site
 
 NAME = "quillflow-training"
@@ -68,6 +68,7 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
         tracking_uri: str = "",
         work: str = site.work,
         start: str = PRETRAINED,
+        trainer: str = "",
         tune_lines: int = 200,
         settings: dict = {},  # noqa: B006 - KFP reads defaults from the signature; the body never runs with them
         cer_ceiling: float = 0.5,
@@ -88,6 +89,8 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
             work: folder for checkpoints, so that a killed training resumes; "" keeps them with the step's outputs.
             start: bundle that a first training starts from: its folder, ``pretrained`` for the one that ships, ""
                 for none. Not used where there is a champion, or where the settings name a network shape.
+            trainer: "" for the train step's own pod, or ``trainjob``, with ``:NAMESPACE/RUNTIME`` and ``@QUEUE``
+                if need be: a TrainJob over as many machines as the settings say, begun and waited for by the step.
             tune_lines: validation lines by which a language model of the training texts is weighed; 0 for none,
                 which reads two to three times as fast.
             settings: fields of htr.train_config.TrainConfig that differ from their defaults.
@@ -120,9 +123,12 @@ def training_on(site: Site, *, contents: str = "") -> Callable[..., Outcome]:
             git_commit=git_commit,
             work=work_folder(site, work),
             start=start,
+            trainer=trainer,
         )
         # Retried: with a work folder that outlives the pod, it goes on where it was.
-        place(taught, site, "train", asks=["registry"])
+        # A TrainJob gets lines and base by the store, and leaves its bundle there.
+        asked: list[Service] = ["registry", "store"] if site.trainjob_token else ["registry"]
+        place(let_begin_trainjobs(taught, site), site, "train", asks=asked)
 
         judged = evaluate(
             dataset=dataset,

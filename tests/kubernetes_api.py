@@ -9,6 +9,7 @@ leaves out now goes away where nobody else holds it, lists are atomic (as HTTPRo
 import contextlib
 import copy
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ class KubernetesApi:
         """Method of the next request that is to fail, and how; each fails once."""
         self.allowed: set[str] | None = None
         """Paths that may be written; None for all."""
+        self.tokens: set[str] | None = None
+        """Tokens that are known; None asks for none."""
         self.url = ""
         self.lock = threading.Lock()
         self._version = 100
@@ -156,8 +159,8 @@ class KubernetesApi:
 
 
 @contextlib.contextmanager
-def kubernetes_api() -> Iterator[KubernetesApi]:
-    """Serve one until the block ends."""
+def kubernetes_api(tls: ssl.SSLContext | None = None) -> Iterator[KubernetesApi]:
+    """Serve one until the block ends; over TLS where a context is given."""
     api = KubernetesApi()
 
     class Handler(BaseHTTPRequestHandler):
@@ -168,6 +171,12 @@ def kubernetes_api() -> Iterator[KubernetesApi]:
             body = json.loads(self.rfile.read(size)) if size else {}
             if self.command == "PATCH" and self.headers["Content-Type"] != "application/apply-patch+yaml":
                 self._send(415, _status(415, "UnsupportedMediaType", "only server-side apply"))
+                return
+            if (
+                api.tokens is not None
+                and self.headers.get("Authorization", "").removeprefix("Bearer ") not in api.tokens
+            ):
+                self._send(401, _status(401, "Unauthorized", "Unauthorized"))
                 return
             with api.lock:
                 fault = self._fault()
@@ -217,8 +226,10 @@ def kubernetes_api() -> Iterator[KubernetesApi]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    api.url = f"http://127.0.0.1:{server.server_port}"
+    api.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     try:
         yield api
     finally:

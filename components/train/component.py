@@ -14,6 +14,7 @@ def train(
     git_commit: str,
     work: str,
     start: str,
+    trainer: str,
     challenger: dsl.Output[dsl.Model],
     curves: dsl.Output[dsl.Artifact],
 ) -> str:
@@ -22,8 +23,10 @@ def train(
 
     from components.progress import errors_shown
     from components.train.recorded import train_recorded
+    from components.train.taught import teacher
 
     with errors_shown():
+        uri = dataset.metadata.get("version_uri", "")
         return train_recorded(
             Path(dataset.path),
             Path(champion.path),
@@ -34,7 +37,8 @@ def train(
             git_commit=git_commit,
             work=work,
             start=start,
-            dataset_uri=dataset.metadata.get("version_uri", ""),
+            dataset_uri=uri,
+            teach=teacher(trainer, lines_uri=uri, settings=settings),
         )
 
 

@@ -1,11 +1,11 @@
 """Training with its record: parameters, dataset, curves and commit go to MLflow while the lines are learnt."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from components import tracking
 from components.progress import Ticker, clock, say
@@ -14,8 +14,25 @@ from htr.bundle import MANIFEST, Bundle
 from htr.lines import LinesDataset
 from htr.pretrained import resolve
 from htr.settings import chooses_shape, training_config
-from htr.train import Progress, train
+from htr.train import Progress, TrainResult, train
 from htr.train_config import TrainConfig
+
+
+class Teach(Protocol):
+    """Trains: here (`htr.train.train`), or elsewhere (`components.train.by_job`)."""
+
+    def __call__(
+        self,
+        dataset: LinesDataset,
+        out: Path,
+        config: TrainConfig,
+        *,
+        work: Path,
+        base: Bundle | None,
+        git_commit: str,
+        on_progress: Callable[[Progress], None],
+    ) -> TrainResult | None:
+        """See `htr.train.train`."""
 
 
 def train_recorded(
@@ -32,6 +49,7 @@ def train_recorded(
     parent_run: str = "",
     name: str = "",
     dataset_uri: str = "",
+    teach: Teach = train,
 ) -> str:
     """Train, and record it in MLflow.
 
@@ -49,6 +67,7 @@ def train_recorded(
         parent_run: MLflow run to nest this one in; "" for none.
         name: of a nested run, and of the training where it tells people how far it is.
         dataset_uri: address of the dataset's version in a store; "" where it is in none.
+        teach: trains.
 
     Returns:
         The MLflow run's id.
@@ -86,7 +105,7 @@ def train_recorded(
             for epoch in record.epochs:  # told to a run that is gone: the new one has the whole curve
                 tracking.log_metrics({k: v for k, v in epoch.items() if k != "epoch"}, step=int(epoch["epoch"]))
             record.begin(run_id)
-        result = train(
+        result = teach(
             lines,
             out,
             config,

@@ -61,6 +61,7 @@ kubectl -n quillflow create configmap quillflow-pipeline --from-file=build/pipel
     kubectl apply -f -
 
 kubectl apply -k k8s/overlays/local
+kubectl -n quillflow create job --from=cronjob/quillflow-lend-token "lend-$(date +%s)"    # not in 20 minutes, but now
 kubectl -n quillflow-platform rollout status deployment --timeout=600s
 for bucket in quillflow mlflow; do
     echo "s3.bucket.create -name $bucket" | kubectl -n quillflow-platform exec -i deployment/seaweedfs -- weed shell

@@ -5,15 +5,13 @@ the wall clock, for people, and ``at``, seconds on the governor's own clock (`mo
 never goes back and which cooldowns and budgets are counted on.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from htr.append_log import DamagedLineError
 from htr.errors import DataError
+from monitoring.sealed import opened, sealed, when
 
 FORMAT_VERSION = 1
 Choice = Literal["ignore", "ask_for_labels", "wait", "train", "roll_back", "note"]
@@ -236,15 +234,14 @@ class Record:
 
 def to_json(record: Record) -> str:
     """Return a record's line, without its end."""
-    values = {
-        "format_version": FORMAT_VERSION,
-        "seq": record.seq,
-        "time": record.time.isoformat(),
-        "at": round(record.at, 3),
-        "event": {"kind": record.event.KIND, **asdict(record.event)},
-        "decision": asdict(record.decision),
-    }
-    return json.dumps({**values, "digest": _digest(values)}, ensure_ascii=False)
+    return sealed(
+        {
+            "format_version": FORMAT_VERSION,
+            **when(seq=record.seq, time=record.time, at=record.at),
+            "event": {"kind": record.event.KIND, **asdict(record.event)},
+            "decision": asdict(record.decision),
+        }
+    )
 
 
 def from_json(line: bytes) -> Record:
@@ -254,15 +251,7 @@ def from_json(line: bytes) -> Record:
         DamagedLineError: the line is cut off or altered.
         DataError: it is of another format version, or no record.
     """
-    try:
-        values = json.loads(line)
-        version, digest = values["format_version"], values.pop("digest")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedLineError(f"not a whole record ({error!r})") from error
-    if version != FORMAT_VERSION:
-        raise DataError(f"format version {version}, this program reads {FORMAT_VERSION}; use the matching release")
-    if digest != _digest(values):
-        raise DamagedLineError("altered: its digest does not fit its values")
+    values = opened(line, version=FORMAT_VERSION)
     try:
         return Record(
             seq=values["seq"],
@@ -291,8 +280,3 @@ def event_from(values: Mapping[str, Any]) -> Event:
             given[name] = Figures(**given[name])
     event: Event = kind(**given)
     return event
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.governor.runs import Found
-from monitoring.kubeflow import ENDED, Access, KfpServer, package_parts
+from monitoring.kubeflow import ENDED, KfpServer, package_parts
+from monitoring.kubeflow_access import Access
 from monitoring.retrain import KfpLauncher
 
 

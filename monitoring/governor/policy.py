@@ -9,14 +9,13 @@ HandwritingDrift = "drift"
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from htr.errors import SettingsError
+from monitoring.toml_policy import check, policy_of, read_toml, typed
 
 VERSION = 1
 Mode = Literal["labels_first", "retrain_at_once"]
@@ -80,18 +79,18 @@ class Policy:
     watch: WatchPolicy = field(default_factory=WatchPolicy)
 
     def __post_init__(self) -> None:
-        _check(self.policy in get_args(Mode), "policy", f"one of {', '.join(get_args(Mode))}", self.policy)
+        check(self.policy in get_args(Mode), "policy", f"one of {', '.join(get_args(Mode))}", self.policy)
         for name in ("min_lines", "min_lines_degraded", "max_runs_day", "max_runs_week", "max_attempts"):
-            _check(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
+            check(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         for name in ("cooldown_hours", "max_cooldown_hours", "settle_s"):
-            _check(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
-        _check(self.give_up_hours > 0, "give_up_hours", "more than 0", self.give_up_hours)
-        _check(self.backoff >= 1, "backoff", "1 or more", self.backoff)
+            check(getattr(self, name) >= 0, name, "0 or more", getattr(self, name))
+        check(self.give_up_hours > 0, "give_up_hours", "more than 0", self.give_up_hours)
+        check(self.backoff >= 1, "backoff", "1 or more", self.backoff)
         for name, kind in self.alerts.items():
-            _check(kind in get_args(Kind), f"alerts.{name}", f"one of {', '.join(get_args(Kind))}", kind)
+            check(kind in get_args(Kind), f"alerts.{name}", f"one of {', '.join(get_args(Kind))}", kind)
         for spec in fields(WatchPolicy):
             value = getattr(self.watch, spec.name)
-            _check(value >= 0, f"watch.{spec.name}", "0 or more", value)
+            check(value >= 0, f"watch.{spec.name}", "0 or more", value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a policy file would hold."""
@@ -109,15 +108,7 @@ def read_policy(file: Path | None) -> Policy:
     Raises:
         SettingsError: missing, no TOML, of another version, or with a name or value that is not known.
     """
-    if file is None:
-        return Policy()
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{file}: no policy can be read there ({error.strerror})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{file}: not a TOML file ({error})") from error
-    return policy_from(found, where=str(file))
+    return Policy() if file is None else policy_from(read_toml(file), where=str(file))
 
 
 def policy_from(values: Mapping[str, Any], *, where: str) -> Policy:
@@ -130,36 +121,10 @@ def policy_from(values: Mapping[str, Any], *, where: str) -> Policy:
     Raises:
         SettingsError: see `read_policy`.
     """
-    given = dict(values)
-    version = given.pop("version", None)
-    if version != VERSION:
-        raise SettingsError(f"{where}: expected version = {VERSION}, found {version!r}")
-    try:
-        if "watch" in given:
-            given["watch"] = WatchPolicy(**_typed(WatchPolicy, given["watch"], "watch."))
-        return Policy(**_typed(Policy, given, ""))
-    except ValueError as error:
-        raise SettingsError(f"{where}: {error}") from error
+    return policy_of(values, _made, version=VERSION, where=where)
 
 
-def _typed(kind: type, given: Any, prefix: str) -> dict[str, Any]:
-    """Return a table's values, each of its field's type."""
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{prefix.rstrip('.')}: expected a table, found {given!r}")  # noqa: TRY004 - as for values
-    known = {spec.name: spec for spec in fields(kind)}
-    typed: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in known:
-            raise ValueError(f"{prefix}{name}: not known; known are {', '.join(known)}")
-        spec = known[name]
-        default = spec.default_factory() if spec.default_factory is not MISSING else spec.default
-        wanted = Mapping if isinstance(default, Mapping) else type(default)
-        fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
-        _check(fits and not isinstance(value, bool), f"{prefix}{name}", f"a value like {default!r}", value)
-        typed[name] = float(value) if wanted is float else value
-    return typed
-
-
-def _check(holds: bool, name: str, expected: str, found: object) -> None:
-    if not holds:
-        raise ValueError(f"{name}: expected {expected}, found {found!r}")
+def _made(given: dict[str, Any]) -> Policy:
+    if "watch" in given:
+        given["watch"] = WatchPolicy(**typed(WatchPolicy(), given["watch"], "watch."))
+    return Policy(**typed(Policy(), given))

@@ -3,7 +3,8 @@
 import base64
 import json
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from itertools import islice
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from htr.errors import ServiceError
-from htr.image_log import read_images
+from htr.image_log import read_texts
 from htr.lines import LinesDataset
 from monitoring.governor.addresses import without_user_info
 from monitoring.rollout.guards import Pairs
@@ -109,20 +110,26 @@ class LoggedPairs:
     stable: Path
     """Folder of its prediction log, written with ``--log-images``."""
     canary: Path
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def compare(self, cursor: str, most: int) -> Compared:
-        """See `PairSource`; the first look only sets the time from which on requests count."""
-        until = datetime.now(UTC) - timedelta(seconds=SETTLED_S)
+        """See `PairSource`; the first look only sets the time from which on requests count.
+
+        Lines of one request are compared at one look, even where that makes more than ``most``.
+        """
+        until = self.clock() - timedelta(seconds=SETTLED_S)
         if not cursor:
             return Compared(pairs=Pairs(), cursor=until.isoformat(), is_all=False)
         since = datetime.fromisoformat(cursor)
         early = since - timedelta(seconds=SETTLED_S)  # the other row of a pair may be a little older
         rows = [
-            {(row.request_id, row.position): row for row in read_images(folder, since=early)}
+            {(row.request_id, row.position): row for row in read_texts(folder, since=early)}
             for folder in (self.stable, self.canary)
         ]
         both = sorted((max(rows[0][key].time, rows[1][key].time), key) for key in rows[0].keys() & rows[1].keys())
-        new = [(time, key) for time, key in both if since < time <= until][:most]
+        new = [(time, key) for time, key in both if since < time <= until]
+        # Lines of a request have one time, and what bears the cursor's is not looked at again.
+        last = new[most - 1][0] if len(new) >= most else until
+        new = [(time, key) for time, key in new if time <= last]
         differ = sum(rows[0][key].text != rows[1][key].text for _, key in new)
-        last = new[-1][0] if len(new) == most else until
         return Compared(pairs=Pairs(compared=len(new), differ=differ), cursor=last.isoformat(), is_all=False)

@@ -8,13 +8,12 @@ doubt = 0.05
 """
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from htr.errors import SettingsError
+from monitoring.toml_policy import check, policy_of, read_toml, typed
 
 VERSION = 1
 
@@ -86,20 +85,20 @@ class Policy:
 
     def __post_init__(self) -> None:
         rising = all(0 < a < b < 100 for a, b in zip(self.steps, (*self.steps[1:], 99.5), strict=True))
-        _check(bool(self.steps) and rising, "steps", "rising whole numbers from 1 to 99", list(self.steps))
-        _check(0 < self.alpha < 1, "alpha", "more than 0 and less than 1", self.alpha)
-        _check(self.min_requests >= 1, "min_requests", "1 or more", self.min_requests)
-        _check(self.min_minutes >= 0, "min_minutes", "0 or more", self.min_minutes)
-        _check(
+        check(bool(self.steps) and rising, "steps", "rising whole numbers from 1 to 99", list(self.steps))
+        check(0 < self.alpha < 1, "alpha", "more than 0 and less than 1", self.alpha)
+        check(self.min_requests >= 1, "min_requests", "1 or more", self.min_requests)
+        check(self.min_minutes >= 0, "min_minutes", "0 or more", self.min_minutes)
+        check(
             self.give_up_hours * 60 > self.min_minutes,
             "give_up_hours",
             "more than min_minutes",
             self.give_up_hours,
         )
-        _check(self.away_steps >= 1, "away_steps", "1 or more", self.away_steps)
+        check(self.away_steps >= 1, "away_steps", "1 or more", self.away_steps)
         together = self.lines_together
-        _check(together == 0 or (1 <= together < math.inf), "lines_together", "0, or 1 or more", together)
-        _check(self.probes >= 1, "probes", "1 or more", self.probes)
+        check(together == 0 or (1 <= together < math.inf), "lines_together", "0, or 1 or more", together)
+        check(self.probes >= 1, "probes", "1 or more", self.probes)
 
     @property
     def log_limit(self) -> float:
@@ -118,15 +117,7 @@ def read_policy(file: Path | None) -> Policy:
     Raises:
         SettingsError: missing, no TOML, of another version, or with a name or value that is not known.
     """
-    if file is None:
-        return Policy()
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{file}: no policy can be read there ({error.strerror})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{file}: not a TOML file ({error})") from error
-    return policy_from(found, where=str(file))
+    return Policy() if file is None else policy_from(read_toml(file), where=str(file))
 
 
 def policy_from(values: Mapping[str, Any], *, where: str) -> Policy:
@@ -135,39 +126,10 @@ def policy_from(values: Mapping[str, Any], *, where: str) -> Policy:
     Raises:
         SettingsError: see `read_policy`; ``where`` is the file that the message names.
     """
-    given = dict(values)
-    version = given.pop("version", None)
-    if version != VERSION:
-        raise SettingsError(f"{where}: expected version = {VERSION}, found {version!r}")
-    try:
-        if "margins" in given:
-            given["margins"] = Margins(**_typed(Margins(), given["margins"], "margins."))
-        return Policy(**_typed(Policy(), given, ""))
-    except ValueError as error:
-        raise SettingsError(f"{where}: {error}") from error
+    return policy_of(values, _made, version=VERSION, where=where)
 
 
-def _typed(defaults: Policy | Margins, given: Any, prefix: str) -> dict[str, Any]:
-    """Return a table's values, each of its field's type."""
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{prefix.rstrip('.')}: expected a table, found {given!r}")  # noqa: TRY004 - as for values
-    known = [spec.name for spec in fields(defaults)]
-    typed: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in known:
-            raise ValueError(f"{prefix}{name}: not known; known are {', '.join(known)}")
-        default = getattr(defaults, name)
-        if isinstance(default, tuple):
-            is_list = isinstance(value, list | tuple) and all(type(one) is int for one in value)
-            _check(is_list, f"{prefix}{name}", f"a list like {list(default)}", value)
-            typed[name] = tuple(value)
-            continue
-        fits = type(value) is type(default) or (isinstance(default, float) and type(value) is int)
-        _check(fits, f"{prefix}{name}", f"a value like {default!r}", value)
-        typed[name] = float(value) if isinstance(default, float) else value
-    return typed
-
-
-def _check(holds: bool, name: str, expected: str, found: object) -> None:
-    if not holds:
-        raise ValueError(f"{name}: expected {expected}, found {found!r}")
+def _made(given: dict[str, Any]) -> Policy:
+    if "margins" in given:
+        given["margins"] = Margins(**typed(Margins(), given["margins"], "margins."))
+    return Policy(**typed(Policy(), given))

@@ -6,17 +6,15 @@ asked     a person asked for an end
 done      what followed is done
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from htr.append_log import DamagedLineError
 from htr.errors import DataError
 from monitoring.rollout.counts import Counts, Sample, sample_to_dict
 from monitoring.rollout.guards import Finding, Pairs
+from monitoring.sealed import opened, sealed, when
 
 FORMAT_VERSION = 1
 Choice = Literal["hold", "advance", "promote", "finish", "roll_back", "abort", "let_go"]
@@ -111,14 +109,13 @@ def to_json(record: Record) -> str:
             arm: {name: value for name, value in counts.values.items() if value}
             for arm, counts in record.event.counts.items()
         }
-    values = {
-        "format_version": FORMAT_VERSION,
-        "seq": record.seq,
-        "time": record.time.isoformat(),
-        "at": round(record.at, 3),
-        "event": {"kind": record.event.KIND, **event},
-    }
-    return json.dumps({**values, "digest": _digest(values)}, ensure_ascii=False)
+    return sealed(
+        {
+            "format_version": FORMAT_VERSION,
+            **when(seq=record.seq, time=record.time, at=record.at),
+            "event": {"kind": record.event.KIND, **event},
+        }
+    )
 
 
 def from_json(line: bytes) -> Record:
@@ -128,15 +125,7 @@ def from_json(line: bytes) -> Record:
         DamagedLineError: the line is cut off or altered.
         DataError: it is of another format version, or no record.
     """
-    try:
-        values = json.loads(line)
-        version, digest = values["format_version"], values.pop("digest")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedLineError(f"not a whole record ({error!r})") from error
-    if version != FORMAT_VERSION:
-        raise DataError(f"format version {version}, this program reads {FORMAT_VERSION}; use the matching release")
-    if digest != _digest(values):
-        raise DamagedLineError("altered: its digest does not fit its values")
+    values = opened(line, version=FORMAT_VERSION)
     try:
         return Record(
             seq=values["seq"],
@@ -167,8 +156,3 @@ def _event(values: Mapping[str, Any]) -> Event:
         )
     event: Event = kind(**given)
     return event
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

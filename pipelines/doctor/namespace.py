@@ -20,13 +20,19 @@ def check_namespace(look: Look, site: Site) -> None:
     base = f"/api/v1/namespaces/{site.namespace}"
     _check_labels(look, site, base)
     check_quotas(look, site)
-    lent = {site.deploy_token: {"token": "", "ca.crt": ""}} if site.deploy_token else {}
+    lenders = {
+        site.deploy_token: "base quillflow-lend-token",
+        site.trainjob_token: "trainjob quillflow-lend-trainjobs",
+    }
+    lent = {named: {"token": "", "ca.crt": ""} for named in lenders if named}
     for kind, wanted in (("secrets", {**site.secrets, **lent}), ("configmaps", site.settings)):
         for named, keys in wanted.items():
             name = f"{kind[:-1]}: {named}"
             do = f"make it in {site.namespace} with the keys {', '.join(keys)}"
             if named in lent:
-                do = "apply k8s/base, and: kubectl create job --from=cronjob/quillflow-lend-token now"
+                part, lender = lenders[named].split()
+                folder = "k8s/base" if part == "base" else f"k8s/components/{part}"
+                do = f"apply {folder}, and: kubectl create job --from=cronjob/{lender} now"
             there = look.get(name, f"{base}/{kind}/{named}", do, missing={})
             if there is None:
                 continue

@@ -8,7 +8,8 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from monitoring.kubeflow import Access, KfpServer
+from monitoring.kubeflow import KfpServer
+from monitoring.kubeflow_access import Access
 from pipelines.doctor.findings import Findings
 from pipelines.doctor.web import Answer, ask
 from pipelines.site import Site

@@ -17,6 +17,7 @@ _FOREIGN = {
     "--allowed-hosts": "mlflow server",
     "--no-index": "pip",
     "--only-binary": "pip",
+    "--no-binary": "pip",
     "--no-deps": "pip",
     "--from-file": "kubectl",
 }

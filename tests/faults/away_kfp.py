@@ -11,7 +11,8 @@ from monitoring.governor.events import Wish
 from monitoring.governor.journal import read_journal
 from monitoring.governor.kfp_runs import KfpRuns
 from monitoring.governor.policy import Policy
-from monitoring.kubeflow import Access, KfpServer
+from monitoring.kubeflow import KfpServer
+from monitoring.kubeflow_access import Access
 from pipelines import submitting
 from pipelines.site import Site
 from pipelines.submitting import submit

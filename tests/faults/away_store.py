@@ -20,7 +20,7 @@ BUCKET = "faults"
 KINDS = ("refuse", "lie", "slow", "hang up", "cut", "short", "wrong", "page")
 PATIENCE_S = 1.0
 """How long an answer is waited for here; 30 s elsewhere."""
-LARGE = 6 << 20
+LARGE = 9 << 20
 """Bytes of a file that is sent in parts."""
 
 

@@ -23,6 +23,7 @@ from htr.recogniser import Recogniser
 from monitoring.dashboards.build import FOLDER, as_json, file_of
 from monitoring.dashboards.panels import ALL
 from monitoring.governor.journal import read_journal
+from monitoring.rollout.policy import Policy as Rollout
 from monitoring.verdict import Verdict
 from serving.client import Client
 from tests.alerting import (
@@ -35,6 +36,8 @@ from tests.alerting import (
     prometheus,
 )
 from tests.conftest import line_png
+from tests.kubernetes_api import kubernetes_api
+from tests.rollout import World
 from tests.servers import ROOT, ModelRegistry, model_server, untaught_bundle, wait_until
 
 needs_debian = pytest.mark.skipif(
@@ -143,9 +146,19 @@ class Story:
         self.token = self.secret("governor-token", GOVERNOR_TOKEN)
         self.serving_token = self.secret("token", SERVING_TOKEN)
         (folder / "policy.toml").write_text(POLICY)
+        self.begin_rollout()
         (folder / "pipelines").mkdir()
         (folder / "pipelines" / "__init__.py").touch()
         (folder / "pipelines" / "__main__.py").write_text(PIPELINE)
+
+    def begin_rollout(self) -> None:
+        """Leave the journal of a rollout that judges its canary, as a cluster's volume has it."""
+        with kubernetes_api() as api:
+            world = World(api, self.folder / "rollout")
+            world.do(lambda guard: guard.start(Rollout(min_requests=10_000)))
+            for _ in range(3):
+                world.do(lambda guard: guard.step())
+                world.traffic(500)
 
     def two_models(self) -> tuple[Bundle, Bundle]:
         """Return two untaught models, the one with less doubt first."""
@@ -166,6 +179,7 @@ class Story:
         words = ["--state", "state", "--policy", "policy.toml", "--local-root", "root", "--port", str(self.port)]
         words += ["--tracking-uri", self.registry.uri, "--corrections-store", "store", "--log", "log"]
         words += ["--verdict", "drift.json", "--prometheus", prometheus_url, "--token-file", str(self.token)]
+        words += ["--rollout", "rollout"]
         words += ["--every-s", "1", "--registry-every-s", "2", "--measure-every-s", "2"]
         words += ["-p", f"tracking_uri={self.registry.uri}", "-p", f"lines={self.unsurer.path}"]
         command = [sys.executable, "-m", "monitoring", "serve-governor", *words]

@@ -290,6 +290,30 @@ def test_with_a_store_a_version_says_where_its_bundle_and_its_lines_are(
         registered.client.delete_model_version_tag("quillflow", "1", name)
 
 
+def test_two_tenants_at_one_registry_have_models_experiments_and_champions_of_their_own(
+    registered: Registered, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUILLFLOW_STORE", str(tmp_path / "store"))
+    before = registered.client.get_registered_model("quillflow")
+    for tenant in ("claims", "ward-7"):
+        monkeypatch.setenv("QUILLFLOW_TENANT", tenant)
+        run_id = begin_run(registered.uri)
+        experiment = registered.client.get_run(run_id).info.experiment_id
+        assert registered.client.get_experiment(experiment).name == f"{tenant}.quillflow"
+        assert fetch_champion("quillflow", registered.uri, tmp_path / tenant / "none") == ""
+        version = registered.publish(lines, run_id)
+        move_champion(version, "", model_name="quillflow", tracking_uri=registered.uri)
+        assert fetch_champion("quillflow", registered.uri, tmp_path / tenant / "bundle") == version == "1"
+        (found,) = registered.client.search_model_versions(f"name = '{tenant}.quillflow'")
+        assert f"/store/{tenant}/bundle/" in found.tags["bundle_uri"]
+    monkeypatch.delenv("QUILLFLOW_TENANT")
+    after = registered.client.get_registered_model("quillflow")
+    assert (after.aliases, after.latest_versions[-1].version) == (
+        before.aliases,
+        before.latest_versions[-1].version,
+    )
+
+
 def test_a_run_names_its_lines_by_digest_and_by_where_they_stay(
     store: ModelRegistry, lines: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

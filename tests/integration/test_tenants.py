@@ -23,6 +23,7 @@ from htr.tenants import MARK, VARIABLE
 from serving.access import find_token, is_open
 from serving.openapi import NOT_OFFERED
 from serving.web.serve import _admission
+from tests.browser import web_page
 from tests.servers import wait_until
 from tests.tenants import (
     ASKED,
@@ -271,3 +272,29 @@ def test_over_grpc_it_is_the_same(street: Street, method: str) -> None:
         status, said = call(street, method, name, TOKENS[ASKING])
         assert not any(trace in said for trace in TRACES)
         assert status == never[0]
+
+
+def test_the_page_of_one_tenant_opens_neither_to_anothers_client_nor_on_anothers_files(street: Street) -> None:
+    tokens = street.asking.folder.parent / "tokens"
+    flags = ("--server", street.asking.server.url, "--token-file", str(tokens))
+    with web_page(*flags, env={VARIABLE: ASKING}) as page, httpx.Client(base_url=page.url, timeout=60) as http:
+        refused = [
+            http.post("/login", data={"username": "Agathe", "password": sent}) for sent in (TOKENS[ASKED], NOBODYS)
+        ]
+        assert refused[0].status_code == refused[1].status_code == 400
+        assert refused[0].text == refused[1].text
+        assert http.get("/config").status_code == 401
+        let_in = http.post("/login", data={"username": "Agathe", "password": TOKENS[ASKING]})
+        assert let_in.status_code == 200
+        assert http.get("/config").status_code == 200
+        never = street.asked.folder / "corrections" / "never"
+        theirs = [file for file in street.asked.folder.rglob("*") if file.is_file()]
+        assert theirs
+        for way in ("/gradio_api/file=", "/gradio_api/file/", "/file=", "/gradio_api/stream/", "/static/../"):
+            answers = {
+                (answer.status_code, answer.text.replace(str(file), "FILE").replace(str(file)[1:], "FILE"))
+                for file in (*theirs, never)
+                for answer in [http.get(f"{way}{file}")]
+            }
+            assert len(answers) == 1, (way, answers)
+            assert answers.pop()[0] in {403, 404}, way

@@ -116,6 +116,7 @@ COMMANDS = {
         "up --run {b}/run",
     ],
     "components.champion": ["--out {b}/champion", "--out {a}/c --tracking-uri sqlite:///{b}/mlflow.db"],
+    "components.train": ["--work {b}/work"],
     "components.deploy": ["--gitops {b}/overlay", "--store {b}/store"],
 }  # fmt: skip
 """Commands of each program that reach for the other's folder, {b}; {a} is its own."""

@@ -50,11 +50,11 @@ def check(command: list[str], args: list[str]) -> None:
 def _check(command: list[str], args: list[str]) -> None:
     if command[:2] == ["python", "-m"] and len(command) == 3:
         _module(command[2], args)
-    elif command == ["torchrun", "-m", "htr"]:
+    elif command[:2] == ["torchrun", "-m"] and len(command) == 3:
         from torch.distributed.run import get_args_parser
 
-        found = get_args_parser().parse_args(["-m", "htr", *args])
-        assert (found.module, found.training_script) == (True, "htr")
+        found = get_args_parser().parse_args(["-m", command[2], *args])
+        assert (found.module, found.training_script) == (True, command[2])
         _module(found.training_script, found.training_script_args)
     elif command == ["mlflow"]:
         from mlflow.cli import cli

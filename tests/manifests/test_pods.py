@@ -118,8 +118,11 @@ CORE = {
     ("get", "configmaps", "kfp-launcher"),
     ("get", "secrets", "mlpipeline-minio-artifact"),
     ("create", "serviceaccounts/token", "quillflow-deploy"),
+    ("create", "serviceaccounts/token", "quillflow-trainjobs"),
     ("get", "secrets", "quillflow-deploy-token"),
     ("patch", "secrets", "quillflow-deploy-token"),
+    ("get", "secrets", "quillflow-trainjobs-token"),
+    ("patch", "secrets", "quillflow-trainjobs-token"),
 }
 """All that is granted of Kubernetes' own kinds: what KFP's launcher reads, and what is lent to the deploy step."""
 
@@ -150,13 +153,12 @@ def _at_most(found: tuple[dict[str, Any], ...]) -> list[tuple[Pod, int]]:
         for one in of_kind(found, "HorizontalPodAutoscaler")
     }
     (runtime,) = [pod for pod in pods if pod.manifest["kind"] == "ClusterServingRuntime"]
-    (training,) = of_kind(found, "TrainJob")
     for pod in pods:
         kind, metadata = pod.manifest["kind"], pod.manifest["metadata"]
         if kind == "InferenceService":
             numbers.append((runtime, pod.spec["maxReplicas"]))
         elif kind == "ClusterTrainingRuntime":
-            numbers.append((pod, training["spec"]["trainer"]["numNodes"]))
+            numbers.append((pod, pod.manifest["spec"]["mlPolicy"]["numNodes"]))
         elif kind in ("Deployment", "CronJob") and metadata["namespace"] == "quillflow":
             numbers.append((pod, bounds.get(metadata["name"]) or pod.manifest["spec"].get("replicas", 1)))
     return numbers

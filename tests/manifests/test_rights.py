@@ -9,6 +9,7 @@ import pytest
 
 from k8s.cluster.api import Api
 from k8s.cluster.lending import lend
+from k8s.cluster.trainjobs import RUNTIME, TrainJobs
 from monitoring.rollout.policy import Policy
 from tests.kubernetes_api import kubernetes_api
 from tests.manifests.pods import pods_of
@@ -21,6 +22,8 @@ LAUNCHER = {("get", "", "configmaps", "kfp-launcher"), ("get", "", "secrets", "m
 """What KFP's launcher asks before it runs a step: its settings, and the keys of its own artifacts."""
 EXECUTOR = {(verb, "argoproj.io", "workflowtaskresults", "") for verb in ("create", "patch")}
 """How Argo's executor, in every step's pod, tells what became of it."""
+LENT = {"quillflow-deploy", "quillflow-trainjobs"}
+"""Accounts that no pod runs as: their tokens are lent."""
 COMPOSITIONS = pytest.mark.parametrize("parts", composed(), ids=" + ".join)
 
 
@@ -46,7 +49,7 @@ def test_who_asks_kubernetes_has_a_token_where_it_is_looked_for_and_nobody_else(
         for one in of_kind(found, "RoleBinding")
         if one["roleRef"]["name"] != "quillflow-governor"  # which Kubeflow Pipelines asks about, not the governor
         for subject in one["subjects"]
-    } - {"quillflow-deploy"}  # no pod runs as it: its token is lent
+    } - LENT
     with_token = {
         pod.spec["serviceAccountName"]
         for pod in pods_of(found)
@@ -68,21 +71,34 @@ def test_steps_may_what_kfps_own_parts_in_their_pods_ask_and_no_more(parts: tupl
 
 
 @COMPOSITIONS
-def test_no_pod_runs_as_who_may_deploy(parts: tuple[str, ...]) -> None:
+def test_no_pod_runs_as_who_may_deploy_or_begin_trainjobs(parts: tuple[str, ...]) -> None:
     found = rendered(*parts)
-    assert "quillflow-deploy" not in {pod.spec.get("serviceAccountName") for pod in pods_of(found)}
+    assert not LENT & {pod.spec.get("serviceAccountName") for pod in pods_of(found)}
 
 
 @COMPOSITIONS
 def test_the_lender_may_what_it_asks_and_no_more(parts: tuple[str, ...]) -> None:
     found = rendered(*parts)
+    jobs = [one for one in of_kind(found, "CronJob") if one["metadata"]["name"].startswith("quillflow-lend-")]
+    secrets = {one["metadata"]["name"]: one for one in of_kind(found, "Secret")}
+    assert len(jobs) == len(secrets) == 1 + ("trainjob" in parts)
     with kubernetes_api() as api:
-        api.put("/api/v1/namespaces/quillflow/serviceaccounts/quillflow-deploy", {"metadata": {"uid": "a"}})
-        (secret,) = of_kind(found, "Secret")
-        uid = {"metadata": {**secret["metadata"], "uid": "b"}}
-        api.put(f"/api/v1/namespaces/quillflow/secrets/{secret['metadata']['name']}", {**secret, **uid})
-        (job,) = (one for one in of_kind(found, "CronJob") if one["metadata"]["name"] == "quillflow-lend-token")
-        (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-        given = dict(one.removeprefix("--").split("=") for one in container["args"])
-        lend(Api(url=api.url, wait=lambda _: None), namespace="quillflow", ca=b"pem", **given)
+        for job in jobs:
+            (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+            given = dict(one.removeprefix("--").split("=") for one in container["args"])
+            secret = secrets[given["secret"]]
+            uid = {"metadata": {**secret["metadata"], "uid": "b"}}
+            folder = "/api/v1/namespaces/quillflow"
+            api.put(f"{folder}/serviceaccounts/{given['account']}", {"metadata": {"uid": "a"}})
+            api.put(f"{folder}/secrets/{given['secret']}", {**secret, **uid})
+            lend(Api(url=api.url, wait=lambda _: None), namespace="quillflow", ca=b"pem", **given)
         assert needed(api) == rights_of(found, "quillflow-lender")
+
+
+def test_the_train_step_may_what_a_trainjob_wants_and_no_more() -> None:
+    with kubernetes_api() as api:
+        jobs = TrainJobs(api=Api(url=api.url, wait=lambda _: None))
+        assert jobs.state("one").phase == "none"
+        jobs.start("one", runtime=RUNTIME, machines=2, processes=1, env={})
+        asked = {(verb, group, kind, "") for verb, group, kind, _ in needed(api)}
+    assert asked == rights_of(rendered("local", "trainjob"), "quillflow-trainjobs")

@@ -32,7 +32,8 @@ from htr.recogniser import Recogniser
 from htr.signing import make_keys, sign_bundle, verify_bundle
 from monitoring.governor.journal import read_journal
 from monitoring.governor.metrics import GovernorMetrics
-from monitoring.governor.receiver import Service, make_server
+from monitoring.governor.receiver import make_server
+from monitoring.governor.service import Service
 from tests.conftest import line_png
 from tests.governor import FolderCluster, SetLabels, SetRegistry, make_governor
 from tests.servers import RunningServer

@@ -94,7 +94,7 @@ class _Pool(urllib3.PoolManager):
     """Takes no page of HTML for an answer: a proxy that wants a login sends one, and calls it a success."""
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> Any:  # type: ignore[override]
-        response = super().urlopen(method, url, redirect, **options)
+        response = super().urlopen(method, url, redirect=redirect, **options)
         if response.status < 300 and response.headers.get("content-type", "").lower().startswith("text/html"):
             response.close()
             raise StoreError(

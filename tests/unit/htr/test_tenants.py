@@ -249,7 +249,15 @@ def test_options_are_looked_through_for_paths_of_others(tmp_path: Path) -> None:
         with pytest.raises(TenantError):
             A.check_options(["quillflow", 3, None, value])
     A.check_options(
-        ["http://mlflow:5000", "models:/quillflow@champion", "sqlite:///none.db", "x" * 9000, "a\0b", ""]
+        [
+            "http://mlflow:5000",
+            "models:/quillflow@champion",
+            "sqlite:///none.db",
+            "x" * 9000,
+            "y" * 400,
+            "a\0b",
+            "",
+        ]
     )
 
 

@@ -162,7 +162,7 @@ def test_a_step_gets_the_secrets_of_the_services_that_it_asks_and_no_others() ->
         "ingest": {"s3"},
         "validate": set(),
         "champion": {"mlflow"},
-        "train": {"mlflow"},
+        "train": {"s3", "mlflow"},  # the site has TrainJobs, which get lines and give bundles by the store
         "evaluate": set(),
         "gate": set(),
         "register": {"s3", "mlflow"},
@@ -171,9 +171,11 @@ def test_a_step_gets_the_secrets_of_the_services_that_it_asks_and_no_others() ->
         "report": {"tokens"},
     }
     lent = {name: [one["secretName"] for one in spec.get("secretAsVolume", [])] for name, spec in asked.items()}
-    assert {name: names for name, names in lent.items() if names} == {"deploy": ["quillflow-deploy-token"]}
-    (volume,) = asked["deploy"]["secretAsVolume"]
-    assert volume["mountPath"] == str(LENT_ACCOUNT)
+    tokens = {"deploy": ["quillflow-deploy-token"], "train": ["quillflow-trainjobs-token"]}
+    assert {name: names for name, names in lent.items() if names} == tokens
+    for name in tokens:
+        (volume,) = asked[name]["secretAsVolume"]
+        assert volume["mountPath"] == str(LENT_ACCOUNT)
 
 
 def test_a_site_without_a_proxy_for_artifacts_and_a_secret_of_its_own_are_seen(tmp_path: Path) -> None:

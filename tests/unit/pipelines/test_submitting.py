@@ -11,7 +11,8 @@ import pytest
 from htr.errors import ServiceError, SettingsError
 from monitoring.governor.kfp_runs import KfpRuns
 from monitoring.governor.runs import RefusedError
-from monitoring.kubeflow import Access, KfpServer
+from monitoring.kubeflow import KfpServer
+from monitoring.kubeflow_access import Access
 from pipelines import submitting
 from pipelines.__main__ import main
 from pipelines.scheduling import schedule, six_fields, unschedule

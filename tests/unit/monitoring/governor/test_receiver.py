@@ -1,6 +1,5 @@
 import json
 import ssl
-import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -19,7 +18,10 @@ from htr.rates import Rates
 from monitoring.governor.governor import Governor
 from monitoring.governor.journal import read_journal
 from monitoring.governor.metrics import GovernorMetrics
-from monitoring.governor.receiver import MOST_BODY_BYTES, Service, Tls, make_server
+from monitoring.governor.receiver import MOST_BODY_BYTES, make_server
+from monitoring.governor.service import Service
+from monitoring.governor.tls import Tls
+from tests.certificates import make_certificates
 from tests.governor import FolderCluster, SetLabels, SetRegistry, make_governor
 
 TOKEN = "a-token-of-many-letters"  # noqa: S105 - of a test
@@ -220,33 +222,6 @@ def test_metrics_tell_the_state(governor: Governor) -> None:
     assert 'quillflow_governor_concerns{kind="drift"} 1.0' in told
     assert 'quillflow_governor_decisions_total{choice="ask_for_labels"} 1.0' in told
     assert "quillflow_labelling_wanted 128.0" in told
-
-
-def make_certificates(folder: Path) -> None:
-    """Make an authority, and a certificate of the server and one of a client that it signs."""
-    run = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    run += ["-days", "2", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem"]
-    subprocess.run(run, cwd=folder, check=True, capture_output=True)
-    for name in ("server", "client"):
-        made = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        made += ["-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr"]
-        subprocess.run(made, cwd=folder, check=True, capture_output=True)
-        (folder / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
-        signed = [
-            "openssl",
-            "x509",
-            "-req",
-            "-days",
-            "2",
-            "-in",
-            f"{name}.csr",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-        ]
-        signed += ["-CAcreateserial", "-extfile", "ext", "-out", f"{name}.pem"]
-        subprocess.run(signed, cwd=folder, check=True, capture_output=True)
 
 
 def test_with_mutual_tls_only_a_signed_client_is_answered(governor: Governor, tmp_path: Path) -> None:
