@@ -192,6 +192,18 @@ class LineNet(nn.Module):
             if isinstance(layer, nn.Dropout):
                 layer.p = share
 
+    def hold_norms(self, residual: Sequence[int]) -> None:
+        """Have batch norm use the figures that it has, and keep them, while all else is trained.
+
+        Args:
+            residual: residual convolutions of each block that have figures; those behind them learn theirs.
+        """
+        for block, known in zip(self.blocks, residual, strict=True):
+            assert isinstance(block, ConvBlock)  # noqa: S101 - tells the type checker
+            block.norm.eval()
+            for layer in list(block.residual)[:known]:
+                layer.eval()
+
     def _see(self, images_B1HW: Tensor, steps_B: Tensor | None) -> Tensor:
         mask = None
         if steps_B is not None:

@@ -28,7 +28,7 @@ from htr.export import bundle_files, load_net
 from htr.fitting import BEST, LAST, Choice, Devices, Fit
 from htr.image import Geometry
 from htr.lines import CORRECTIONS, LinesDataset
-from htr.model import LineNet, deepened
+from htr.model import LineNet, ModelConfig, deepened
 from htr.module import LineModule
 from htr.plan import Plan
 from htr.store import LineStore, open_store
@@ -128,6 +128,8 @@ def train(
         num_threads=config.num_threads,
     )
     corrected = [source == CORRECTIONS for source in train_lines.sources]
+    if base is not None and (config.base_norm == "held" or (config.base_norm == "auto" and any(corrected))):
+        net.hold_norms(ModelConfig.from_dict(base.architecture).residual)
     plan = Plan.of(
         train_lines.widths,
         corrected=corrected,

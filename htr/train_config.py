@@ -44,6 +44,9 @@ class TrainConfig:
     keep: str = "auto"
     """Which epoch's weights: ``best``, by validation CER; ``last``; or ``auto``: the last one where corrected
     lines are learnt, since validation lines of older hands cannot see what is learnt of a new one."""
+    base_norm: str = "auto"
+    """Batch norm of a base's network: ``learnt``, as in any training; ``held`` at the figures it came with; or
+    ``auto``: held where corrected lines are learnt."""
     correction_share: float = 0.4
     """Share of every epoch that corrected lines shall make up, by repetition, where there are any."""
     accelerator: str = "auto"
@@ -90,6 +93,7 @@ class TrainConfig:
             "precision": ("auto", "32", "bf16"),
             "batches_by": ("lines", "pixels"),
             "keep": ("auto", "best", "last"),
+            "base_norm": ("auto", "held", "learnt"),
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:

@@ -184,6 +184,31 @@ def test_a_base_learns_with_the_dropout_of_the_settings_and_moves_its_batch_norm
     assert any(abs(value - after[0.5][name]).max() > 1e-4 for name, value in after[0.0].items())
 
 
+def test_batch_norm_of_a_base_is_held_where_corrected_lines_are_learnt_or_the_settings_say_so(
+    dataset: LinesDataset, tmp_path: Path
+) -> None:
+    first = train(dataset, tmp_path / "a", CONFIG, work=tmp_path / "w").bundle
+    with LinesWriter(tmp_path / "merged") as writer:
+        for line in dataset.lines():
+            writer.add(line)
+        writer.add(make_line("ten", 99, split="train", source=CORRECTIONS))
+    merged, before, held = LinesDataset.open(tmp_path / "merged"), load_file(first.path / WEIGHTS), {}
+    deeper = replace(TINY, residual=(0, 1, 0, 0))
+    for name, lines, base_norm, model in (
+        ("auto", dataset, "auto", TINY),
+        ("corrected", merged, "auto", deeper),
+        ("learnt", merged, "learnt", TINY),
+        ("held", dataset, "held", TINY),
+    ):
+        config = replace(CONFIG, max_lines=40, keep="last", base_norm=base_norm, model=model)
+        result = train(lines, tmp_path / name, config, work=tmp_path / "w", base=first)
+        after = load_file(result.bundle.path / WEIGHTS)
+        held[name] = all((after[n] == value).all() for n, value in before.items() if "running_" in n)
+        if model is deeper:  # layers that the base had not got have no figures to hold
+            assert after["blocks.1.residual.0.1.running_mean"].any()
+    assert held == {"auto": False, "corrected": True, "learnt": False, "held": True}
+
+
 def test_an_auxiliary_decoder_teaches_survives_a_kill_and_stays_out_of_the_bundle(
     dataset: LinesDataset, tmp_path: Path
 ) -> None:
