@@ -86,7 +86,7 @@ doctor: setup ## Check everything that the pipeline depends on, from here, and s
 drift: setup ## Check the newest run's prediction log for drift once more
 	@$(BIN)/python -m monitoring check --bundle "$(RUNS)/latest/champion" --log "$(RUNS)/latest/prediction-log" --out "$(RUNS)/latest/drift-now"
 
-trust: setup ## Faults, attacks, promises: kills by the hundred, hostile input (10 minutes): build/trust.json
+trust: setup ## Faults, attacks, promises: kills by the hundred, hostile input, a short soak (half an hour): build/trust.json
 	@sh tests/debian-packages.sh
 	@$(BIN)/python -m tests.trust --seed $(SEED) $(ARGS)
 
