@@ -29,7 +29,7 @@ def test_training_settings_that_make_no_sense_are_told_before_anything_runs(sett
 
 def test_the_compiled_pipeline_holds_every_step_and_its_condition(tmp_path: Path) -> None:
     assert main(["compile", "--out", str(tmp_path / "p.yaml")]) == 0
-    spec = yaml.safe_load((tmp_path / "p.yaml").read_text())
+    spec, platform = yaml.safe_load_all((tmp_path / "p.yaml").read_text())
     assert set(spec["root"]["dag"]["tasks"]) == {"exit-handler-1", "report"}
     steps = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
     assert set(steps) == {
@@ -40,6 +40,10 @@ def test_the_compiled_pipeline_holds_every_step_and_its_condition(tmp_path: Path
     assert executors["exec-train"]["container"]["resources"]["accelerator"]["resourceCount"] == "1"
     assert all(e["container"]["image"] == "quillflow/components:dev" for e in executors.values())
     assert "pip install" not in json.dumps(executors)
+    placed = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(placed) == set(executors)
+    nobody = {"runAsUser": "10001", "runAsGroup": "10001", "runAsNonRoot": True}
+    assert all(one["securityContext"] == nobody for one in placed.values())
 
 
 @pytest.mark.parametrize(
