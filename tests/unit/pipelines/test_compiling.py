@@ -22,6 +22,8 @@ from pipelines.site import read_site
 from tests.golden_pipelines import FOLDER, SITE, normal, package, texts
 from tests.kfp_models import check_package
 
+pytestmark = pytest.mark.untraced
+
 LINES = "quillflow+s3://bucket/prefix/lines/" + "ab" * 32
 
 

@@ -8,6 +8,8 @@ import yaml
 from pipelines.__main__ import main, parameters
 from pipelines.local import pipeline_named
 
+pytestmark = pytest.mark.untraced
+
 
 def test_the_search_compiles_to_a_loop_over_the_planned_trials_that_is_collected(tmp_path: Path) -> None:
     out = tmp_path / "search.yaml"

@@ -23,6 +23,8 @@ from tests.fakes import NOON
 from tests.golden_pipelines import SITE, package
 from tests.kfp_api import KfpApi, kfp_api
 
+pytestmark = pytest.mark.untraced
+
 ARGUMENTS = {"lines": "/data/lines", "margin": 0.02}
 RIGHT = "right"
 SITE_NAMED = Site(experiment="quillflow")
