@@ -81,7 +81,7 @@ class Traffic:
             time.sleep(max(0.0, due - (time.monotonic() - self._begun)))
             try:
                 self._ask(number, lines)
-            except Exception as error:
+            except Exception as error:  # whatever it was, it is judged by the figures and ends nothing
                 at = time.monotonic() - self._begun
                 self.errors.append(f"after {at:.0f} s: {type(error).__name__}: {error}")
                 lines.close()

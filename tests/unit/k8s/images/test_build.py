@@ -60,7 +60,7 @@ def test_a_build_is_told_where_packages_come_from_and_nothing_else() -> None:
         "UV_INDEX_OURS_PASSWORD": "secret",
         "PIP_INDEX_URL": "https://mirror/simple",
         "HTTPS_PROXY": "http://proxy:3128",
-        "UV_FIND_LINKS": "/opt/wheels",  # of this machine
+        "UV_FIND_LINKS": "/srv/wheels",  # of this machine
         "UV_COMPILE_BYTECODE": "1",
         "AWS_SECRET_ACCESS_KEY": "no business of a build",
         "PATH": "/usr/bin",
