@@ -76,7 +76,7 @@ def test_the_whole_dag_in_containers_comes_to_the_same_as_in_processes(
 ) -> None:
     lines = write_lines(tmp_path / "lines", sound_lines(num_train=48, num_held_out=24))
     # From the shipped weights and for few lines: its reading is neither perfect nor nonsense.
-    arguments = {"cer_ceiling": 0.95, "settings": {"max_lines": 96}, "tune_lines": 8, "git_commit": "abc"}
+    arguments = {"cer_ceiling": 0.95, "settings": {"max_lines": 16}, "tune_lines": 8, "git_commit": "abc"}
     roots = {name: docker.shared_folder(name, writable=True) for name in ("containers", "processes")}
     _run([sys.executable, "-m", "htr", "publish", lines.path, "--name", "training"], **servers.here)
     with pod_network(
