@@ -76,7 +76,7 @@ def cases() -> Iterator[Case]:
         ("empty 0.5 % -> 5 %", {"empty": 0.05}),
         ("verdicts 5 % -> 15 %", {"remarked": 0.15}),
     ):
-        yield Case(name=name, canary=replace(plain, **changes))  # type: ignore[arg-type]
+        yield Case(name=name, canary=replace(plain, **changes))  # type: ignore[arg-type] # each change is a float
     yield Case(name="doubt 10 % -> 30 %, 25 lines a request", stable=pages, canary=replace(pages, doubt=0.30))
     yield Case(name="reads 50 % of paired lines differently", differ=0.5)
     yield Case(name="loses 80 % of 10 % that differ", differ=0.1, losses=0.8)
