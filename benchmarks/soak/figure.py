@@ -44,6 +44,7 @@ def draw(facts: Mapping[str, Any], file: Path) -> None:
     )
     times.set_ylabel("a line, ms")
     times.set_yscale("log")
+    times.set_ylim(top=3 * times.get_ylim()[1])
     for name, title in (
         ("log", "prediction and image log"),
         ("corrections", "corrections"),
@@ -57,8 +58,8 @@ def draw(facts: Mapping[str, Any], file: Path) -> None:
         axis.axvspan(0, at[round(len(at) * WARM_SHARE)], color="#f0f0f0", zorder=0, linewidth=0)
         axis.set_xlim(0, facts["minutes"])
         if axis is not times:
-            axis.set_ylim(bottom=0)
-        axis.legend(frameon=False, fontsize=8)
+            axis.set_ylim(0, 1.3 * axis.get_ylim()[1])  # room above the lines for the legend
+        axis.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     for axis in axes[1]:
