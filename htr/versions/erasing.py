@@ -20,6 +20,7 @@ from htr.errors import ErasedError, MissingError, StoreError
 from htr.versions.addresses import KINDS
 from htr.versions.fetching import blob_key
 from htr.versions.objects import Objects
+from htr.versions.reading import read_index, tagged_index
 from htr.versions.records import INDEX, Index, Manifest, Tombstone, manifest_key
 
 _TRIES = 60
@@ -56,7 +57,7 @@ def erase_version(
         sent: SHA-256 of files that were sent for it though it was erased.
     """
     key = manifest_key(kind, digest)
-    stored, index = objects.read(key), _index(objects)
+    stored, index = objects.read(key), read_index(objects)
     known = index.tombstone(kind, digest)
     if stored is None and known is None:
         raise MissingError(f"{objects.uri}: no {kind} with digest {digest}; see: python -m htr versions {kind}")
@@ -114,16 +115,11 @@ def _learnt(index: Index, digest: str) -> tuple[str, ...]:
     return tuple(sorted(one for one in found if index.tombstone("bundle", one) is None))
 
 
-def _index(objects: Objects) -> Index:
-    stored = objects.read(INDEX)
-    return Index.from_bytes(stored.data, f"{objects.uri}/{INDEX}") if stored else Index()
-
-
 def _change(objects: Objects, change: Callable[[Index], Index]) -> Index:
     for number in range(_TRIES):
-        stored = objects.read(INDEX)
-        changed = change(Index.from_bytes(stored.data, f"{objects.uri}/{INDEX}") if stored else Index())
-        if objects.write(INDEX, changed.to_bytes(), replacing=stored.tag if stored else None):
+        index, tag = tagged_index(objects)
+        changed = change(index)
+        if objects.write(INDEX, changed.to_bytes(), replacing=tag):
             return changed
         time.sleep(random.uniform(0, min(1.0, 0.02 * 2 ** min(number, 6))))  # noqa: S311 - only spreads the tries
     raise StoreError(f"{objects.uri}/{INDEX}: others keep writing it; run it again")

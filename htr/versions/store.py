@@ -8,12 +8,10 @@ In this order it is written: a name leads to a manifest that is there, and a man
 Whoever reads sees a version whole or not at all, whenever the publisher was killed.
 """
 
-import random
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,17 +21,13 @@ from htr.versions.cache import FileCache
 from htr.versions.checking import Fault, check_objects
 from htr.versions.difference import Difference, compare
 from htr.versions.erasing import Erased, check_not_erased, erase_version, read_manifests
-from htr.versions.fetching import blob_key, fetch_version
-from htr.versions.kinds import SIGNATURE, Content, read_content
+from htr.versions.fetching import fetch_version
+from htr.versions.kinds import read_content
 from htr.versions.objects import Objects
-from htr.versions.records import INDEX, Index, Lineage, Manifest, Publication, StoredFile, Version, manifest_key
+from htr.versions.publishing import OnProgress, Publishing, filled
+from htr.versions.reading import manifest_of, read_index
+from htr.versions.records import INDEX, Lineage, Manifest, Publication, Version, manifest_key
 from htr.versions.stored_lines import StoredLines
-
-_TRIES = 60
-"""To write the index while others write it, too."""
-
-OnProgress = Callable[[int, int], None]
-"""Called with the bytes that were transferred so far and all that there are to transfer."""
 
 
 def _now() -> datetime:
@@ -108,13 +102,14 @@ class VersionStore:
         checked_kind(kind)
         checked_name(name)
         content = read_content(kind, Path(folder))
-        told = _filled(lineage or Lineage(), content.lineage)
+        told = filled(lineage or Lineage(), content.lineage)
+        publishing = Publishing(self._objects, stamp=self._stamp, sleep=self._sleep)
         self._objects.prepare()
-        check_not_erased(self._index(), kind, content.digest, self.uri)
+        check_not_erased(read_index(self._objects), kind, content.digest, self.uri)
         try:
-            manifest = self._publish_content(kind, Path(folder), content, told, on_progress, repair=repair)
-            self._settle(kind, content.digest, Path(folder), content.files, on_progress)
-            entry = self._publish_name(kind, name, content.digest, told)
+            manifest = publishing.content(kind, Path(folder), content, told, on_progress, repair=repair)
+            publishing.settle(kind, content.digest, Path(folder), content.files, on_progress)
+            entry = publishing.name(kind, name, content.digest, told)
         except ErasedError:  # since we began: what was sent goes again
             sent = {file.sha256 for file in content.files}
             with suppress(StoreError):  # who may publish may still not remove; then fsck reports it
@@ -141,9 +136,9 @@ class VersionStore:
         key = manifest_key(checked_kind(kind), plain_digest(digest))
         stored = self._objects.read(key)
         if stored is None:
-            check_not_erased(self._index(), kind, plain_digest(digest), self.uri)
+            check_not_erased(read_index(self._objects), kind, plain_digest(digest), self.uri)
             raise MissingError(f"{self.uri}: no {kind} with digest {digest}; see: python -m htr versions {kind}")
-        return self._version(self._manifest(key, stored.data))
+        return self._version(manifest_of(self._objects, key, stored.data))
 
     def find(self, kind: str, wanted: str) -> Version:
         """Return a version by digest or by name."""
@@ -181,7 +176,7 @@ class VersionStore:
 
     def names(self, kind: str) -> dict[str, str]:
         """Return every name with the digest that it stands for now."""
-        return {name: entry.digest for name, entry in self._index().names(checked_kind(kind)).items()}
+        return {name: entry.digest for name, entry in read_index(self._objects).names(checked_kind(kind)).items()}
 
     def history(self, kind: str, name: str) -> tuple[Publication, ...]:
         """Return what a name has stood for, the first one first.
@@ -206,11 +201,13 @@ class VersionStore:
 
     def erased(self, kind: str) -> dict[str, str]:
         """Return the digest of each version that was erased, and when."""
-        return {one.digest: one.erased for one in self._index().erased if one.kind == checked_kind(kind)}
+        return {
+            one.digest: one.erased for one in read_index(self._objects).erased if one.kind == checked_kind(kind)
+        }
 
     def half_erased(self) -> list[tuple[str, str]]:
         """Return kind and digest of each version whose erasure was not ended."""
-        return [(one.kind, one.digest) for one in self._index().erased if one.pending]
+        return [(one.kind, one.digest) for one in read_index(self._objects).erased if one.pending]
 
     def versions(self, kind: str) -> Iterator[Version]:
         """Yield every version of a kind, whatever it goes by, also where nothing does.
@@ -233,110 +230,8 @@ class VersionStore:
         """
         return check_objects(self._objects, now=self._now(), deep=deep)
 
-    def _publish_content(
-        self,
-        kind: str,
-        folder: Path,
-        content: Content,
-        lineage: Lineage,
-        on_progress: OnProgress | None,
-        *,
-        repair: bool,
-    ) -> Manifest:
-        key = manifest_key(kind, content.digest)
-        stored = self._objects.read(key)
-        known = self._manifest(key, stored.data) if stored and not repair else None
-        if known is not None and not _adds_signature(known, content):
-            return known
-        self._send(folder, content.files, on_progress, repair=repair)
-        for _ in range(_TRIES):
-            manifest = Manifest(
-                kind=kind,
-                digest=content.digest,
-                created=known.created if known else self._stamp(),
-                lineage=known.lineage if known else lineage,
-                files=content.files,
-            )
-            if self._objects.write(key, manifest.to_bytes(), replacing=stored.tag if stored else None):
-                return manifest
-            stored = self._objects.read(key)
-            known = self._manifest(key, stored.data) if stored else None
-            if known is not None and not _adds_signature(known, content):
-                return known  # somebody else published the same meanwhile
-        raise StoreError(f"{self.uri}/{key}: others keep writing it; publish again")
-
-    def _settle(
-        self,
-        kind: str,
-        digest: str,
-        folder: Path,
-        files: tuple[StoredFile, ...],
-        on_progress: OnProgress | None,
-    ) -> None:
-        """Have every file there to stay, now that a manifest names it: somebody may be erasing another version.
-
-        Who erases writes into the index which files are to go, and looks after that which manifests use them: ours
-        among them, if its list came later than our look here. If it came earlier it is in the index until all is
-        done; then what went can be seen, and is sent again.
-        """
-        wanted = {file.sha256 for file in files}
-        for number in range(_TRIES):
-            index = self._index()
-            check_not_erased(index, kind, digest, self.uri)
-            if not any(wanted.intersection(stone.pending) for stone in index.erased):
-                self._send(folder, files, on_progress, repair=False)
-                return
-            self._sleep(min(1.0, 0.05 * 2 ** min(number, 6)))
-        raise StoreError(
-            f"{self.uri}: an erasure that was not ended may still take files of this version; end it (python -m "
-            "pipelines fsck --store says which), then publish again"
-        )
-
-    def _send(
-        self, folder: Path, files: tuple[StoredFile, ...], on_progress: OnProgress | None, *, repair: bool
-    ) -> None:
-        distinct = {file.sha256: file for file in files}
-        missing = [
-            file for file in distinct.values() if repair or self._objects.size(blob_key(file.sha256)) != file.size
-        ]
-        total, done = sum(file.size for file in missing), 0
-
-        def on_bytes(number: int) -> None:
-            nonlocal done
-            done += number
-            if on_progress:
-                on_progress(done, total)
-
-        for file in missing:
-            self._objects.send(
-                blob_key(file.sha256), folder / file.path, size=file.size, sha256=file.sha256, on_bytes=on_bytes
-            )
-
-    def _publish_name(self, kind: str, name: str, digest: str, lineage: Lineage) -> Publication:
-        own = secrets.token_hex(16)
-        for number in range(_TRIES):
-            stored = self._objects.read(INDEX)
-            index = Index.from_bytes(stored.data, f"{self.uri}/{INDEX}") if stored else Index()
-            check_not_erased(index, kind, digest, self.uri)  # by somebody else, meanwhile
-            before = index.of(kind, name)
-            # The answer to a write may be lost, and the write not: then the entry is there when it is tried again.
-            for entry in before:
-                if entry.id == own:
-                    return entry
-            if before and (before[-1].digest, before[-1].lineage) == (digest, lineage):
-                return before[-1]
-            entry = Publication(
-                id=own, kind=kind, name=name, digest=digest, created=self._stamp(), lineage=lineage
-            )
-            if self._objects.write(
-                INDEX, index.with_entry(entry).to_bytes(), replacing=stored.tag if stored else None
-            ):
-                return entry
-            self._sleep(random.uniform(0, min(1.0, 0.02 * 2 ** min(number, 6))))  # noqa: S311 - only spreads the tries
-        raise StoreError(f"{self.uri}/{INDEX}: others keep writing it; publish again")
-
     def _entries(self, kind: str, name: str) -> tuple[Publication, ...]:
-        index = self._index()
+        index = read_index(self._objects)
         entries = index.of(checked_kind(kind), checked_name(name))
         if not entries:
             known = ", ".join(list(index.names(kind))[:10])
@@ -345,16 +240,6 @@ class VersionStore:
                 + (f"there are {known}" if known else "there are none yet")
             )
         return entries
-
-    def _index(self) -> Index:
-        stored = self._objects.read(INDEX)
-        return Index.from_bytes(stored.data, f"{self.uri}/{INDEX}") if stored else Index()
-
-    def _manifest(self, key: str, data: bytes) -> Manifest:
-        manifest = Manifest.from_bytes(data, f"{self.uri}/{key}")
-        if manifest_key(manifest.kind, manifest.digest) != key:
-            raise StoreError(f"{self.uri}/{key}: is the manifest of another version; restore it from a backup")
-        return manifest
 
     def _version(self, manifest: Manifest) -> Version:
         return Version(
@@ -369,15 +254,3 @@ class VersionStore:
 
     def _stamp(self) -> str:
         return self._now().astimezone(UTC).isoformat(timespec="seconds")
-
-
-def _filled(given: Lineage, found: Lineage) -> Lineage:
-    """Return what was given, and what the folder says where nothing was."""
-    told = {name: value for name, value in asdict(given).items() if value}
-    return Lineage(**{**asdict(found), **told})
-
-
-def _adds_signature(known: Manifest, content: Content) -> bool:
-    """Whether a bundle has come with a signature that the store does not have: its digest does not cover it."""
-    own = [file for file in content.files if file.path == SIGNATURE]
-    return bool(own) and own[0] not in known.files
