@@ -3,19 +3,25 @@
 A line is on disk before `AppendLog.append` returns. What a crash leaves half-written at the end was therefore
 never acknowledged: readers ignore it, and the next writer cuts it off and keeps it beside the log, in
 ``NAME.torn``. Damage anywhere else is an error, which nothing here mends.
+
+Who follows a log reads what is new of it, and all of it only where another file took its place.
 """
 
 import fcntl
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from htr.errors import DataError
 
 logger = logging.getLogger(__name__)
+
+BLOCK_BYTES = 2**20
+"""So much of the file is in memory at once, or its longest line."""
 
 
 class DamagedLineError(DataError):
@@ -40,6 +46,8 @@ class AppendLog:
         self._end = 0
         """End of the last line that was taken, in bytes."""
         self._num_lines = 0
+        self._last = (0, 0, _digest(b""))
+        """The last line that was taken: where it begins, its length, its digest."""
 
     @contextmanager
     def appending(self) -> Iterator[None]:
@@ -49,18 +57,18 @@ class AppendLog:
             DataError: a line is damaged that is not the last, or ``take`` refuses one.
             OSError: the file cannot be written.
         """
-        with self._open_locked() as self._log:
+        with self._open_locked("ab+", fcntl.LOCK_EX) as self._log:
             self._catch_up()
             self._cut_torn_end()
             yield
             os.fsync(self._log.fileno())  # also what another process wrote and did not live to acknowledge
         sync_folder(self.file.parent)
 
-    def _open_locked(self) -> BinaryIO:
-        """Return the file, held alone; while it was waited for, another one may have taken its name."""
+    def _open_locked(self, mode: Literal["ab+", "rb"], lock: int) -> BinaryIO:
+        """Return the file, held; while it was waited for, another one may have taken its name."""
         while True:
-            log = self.file.open("ab+", buffering=0)
-            fcntl.flock(log, fcntl.LOCK_EX)
+            log = self.file.open(mode, buffering=0)
+            fcntl.flock(log, lock)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(log.fileno()), self.file.stat()):
                     return log
@@ -82,11 +90,22 @@ class AppendLog:
 
         Raises:
             DataError: as in `appending`.
-            OSError: the file cannot be read; FileNotFoundError where there is none yet.
+            OSError: the file cannot be read; FileNotFoundError where there is none yet, or none any more.
         """
-        with self.file.open("rb", buffering=0) as self._log:
-            fcntl.flock(self._log, fcntl.LOCK_SH)
+        try:
+            log = self._open_locked("rb", fcntl.LOCK_SH)
+        except FileNotFoundError:
+            self._begin_anew(0)  # the very same file may come back, as a disk that was away does
+            raise
+        with log as self._log:
             self._catch_up()
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """As `reading`, but writers are let in again: what was taken in stays what it is, whatever they do."""
+        with self.reading():
+            fcntl.flock(self._opened(), fcntl.LOCK_UN)
             yield
 
     def append(self, line: bytes) -> None:
@@ -104,7 +123,7 @@ class AppendLog:
         self._catch_up()
 
     def line_at(self, place: int, size: int) -> bytes:
-        """Within `appending` or `reading`: return ``size`` bytes from a place that ``take`` was told."""
+        """Within one of the three: return ``size`` bytes from a place that ``take`` was told."""
         log = self._opened()
         log.seek(place)
         found = b""
@@ -119,22 +138,40 @@ class AppendLog:
     def _catch_up(self) -> None:
         """Take in what was added since, by this process or another; stop before a half-written end."""
         status = os.fstat(self._opened().fileno())
-        if status.st_ino != self._inode or status.st_size < self._end:
-            self._inode, self._end, self._num_lines = status.st_ino, 0, 0
-            self._forget()
-        *lines, rest = self.line_at(self._end, status.st_size - self._end).split(b"\n")
-        for number, line in enumerate(lines, start=1):
-            try:
-                self._take(line, self._end)
-            except DataError as error:
-                # Some file systems make a file longer before they fill it: a torn line may have an end, and holes.
-                if isinstance(error, DamagedLineError) and number == len(lines) and not rest:
+        # The number of a file that is gone is given to a new one: the line that was taken last must be there, too.
+        is_ours = status.st_ino == self._inode and status.st_size >= self._end
+        if not is_ours or _digest(self.line_at(*self._last[:2])) != self._last[2]:
+            self._begin_anew(status.st_ino)
+        read, rest = self._end, b""
+        while read < status.st_size:
+            block = self.line_at(read, min(BLOCK_BYTES, status.st_size - read))
+            if not block:  # somebody who asks for no lock has made it shorter
+                return
+            read += len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                if not self._took(line, is_last=self._end + len(line) + 1 == status.st_size):
                     return
-                raise DataError(
-                    f"{self.file}: line {self._num_lines + 1}: {error}; restore the file from a backup"
-                ) from error
-            self._end += len(line) + 1
-            self._num_lines += 1
+
+    def _begin_anew(self, inode: int) -> None:
+        self._inode, self._end, self._num_lines, self._last = inode, 0, 0, (0, 0, _digest(b""))
+        self._forget()
+
+    def _took(self, line: bytes, *, is_last: bool) -> bool:
+        """Take a line; return False where it is none yet."""
+        try:
+            self._take(line, self._end)
+        except DataError as error:
+            # Some file systems make a file longer before they fill it: a torn line may have an end, and holes.
+            if isinstance(error, DamagedLineError) and is_last:
+                return False
+            raise DataError(
+                f"{self.file}: line {self._num_lines + 1}: {error}; restore the file from a backup"
+            ) from error
+        self._last = (self._end, len(line), _digest(line))
+        self._end += len(line) + 1
+        self._num_lines += 1
+        return True
 
     def _cut_torn_end(self) -> None:
         log = self._opened()
@@ -147,6 +184,10 @@ class AppendLog:
             os.fsync(kept.fileno())
         log.truncate(self._end)
         logger.warning("%s: cut off a half-written line of %d bytes, never acknowledged", self.file, len(torn))
+
+
+def _digest(line: bytes) -> bytes:
+    return hashlib.blake2b(line, digest_size=16).digest()
 
 
 def write_durably(file: Path, data: bytes) -> None:

@@ -10,8 +10,8 @@ An image is on disk before the record that names it, and the record before `Corr
 
 import hashlib
 import threading
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -167,12 +167,30 @@ class CorrectionStore:
             try:
                 with self._log.reading():
                     ids = list(self._places)[start : None if most is None else start + most]
-                    found = [Stored(self._at(one), self._withdrawals.get(one)) for one in ids]
-                    return found, len(self._places)
+                    return [self._stored(one) for one in ids], len(self._places)
             except FileNotFoundError:
                 return [], 0
             except OSError as error:
                 raise DataError(f"{self._log.file}: cannot be read ({error.strerror})") from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator["Snapshot"]:
+        """Look at all corrections as they are now, one of them in memory at a time, while others go on adding.
+
+        Whoever calls this object from another thread waits until the block ends.
+
+        Raises:
+            DataError: as `read`.
+        """
+        with self._mutex, ExitStack() as held:
+            try:
+                held.enter_context(self._log.snapshot())
+                ids = list(self._places)
+            except FileNotFoundError:
+                ids = []
+            except OSError as error:
+                raise DataError(f"{self._log.file}: cannot be read ({error.strerror})") from error
+            yield Snapshot(ids, self._stored)
 
     def image_file(self, correction: Correction) -> Path:
         """Return where the image of a correction lies."""
@@ -209,6 +227,9 @@ class CorrectionStore:
         self._places.clear()
         self._withdrawals.clear()
 
+    def _stored(self, correction_id: str) -> Stored:
+        return Stored(self._at(correction_id), self._withdrawals.get(correction_id))
+
     def _at(self, correction_id: str) -> Correction:
         try:
             record = from_json(self._log.line_at(*self._places[correction_id]))
@@ -217,6 +238,28 @@ class CorrectionStore:
         if not isinstance(record, Correction):
             raise DataError(f"{self._log.file}: correction {correction_id!r}: changed since it was read")
         return record
+
+
+class Snapshot:
+    """The corrections of a store at one moment, in the order of arrival; each is read when it is asked for.
+
+    Args:
+        ids: of all.
+        read: reads one of them.
+    """
+
+    def __init__(self, ids: list[str], read: Callable[[str], Stored]) -> None:
+        self._ids = ids
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, number: int) -> Stored:
+        return self._read(self._ids[number])
+
+    def __iter__(self) -> Iterator[Stored]:
+        return map(self._read, self._ids)
 
 
 def image_digest(image: bytes) -> str:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MOST_CLIENTS = 4096
+GUESSES_A_MINUTE = 30
+"""So many wrong tokens may come from one address before it is told to wait."""
 _OTHERS = "\0"
 
 

@@ -118,7 +118,7 @@ def check_learnt(store_folder: Path, datasets: list[Path]) -> Iterator[Finding]:
         if count > 1:
             yield Finding(place=datasets[-1], kind="doubled", said=f"line {name!r} is in it {count} times")
     # Corrections come in order: one that is missing, while a later one was learnt, was passed over.
-    words = last_words(stored)
+    words = list(last_words(stored))
     left_out = _quarantined(datasets[-1])
     newest_learnt = max((at for at, (_, first) in enumerate(words) if _name(first) in learnt), default=-1)
     for one, first in words[: newest_learnt + 1]:

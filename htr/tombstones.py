@@ -57,7 +57,7 @@ class Tombstones:
             with self._log.reading():
                 pass
         except FileNotFoundError:
-            self._forget()
+            pass  # forgotten, if there was one
 
     def covers(self, correction_id: str, image_digest: str) -> bool:
         """Return whether a correction, or its image, was erased."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from htr.access_log import FILE as ACCESS_LOG
 from htr.access_log import AccessLog
+from htr.corrected_lines import CorrectedLines
 from htr.errors import SettingsError
 from htr.rates import Rates
 from htr.tenants import Tenant
@@ -52,7 +53,8 @@ def serve_governor(args: argparse.Namespace) -> int:
     policy, token, tls = read_policy(args.policy), _token(args), _tls(args)
     _check_exposure(args.host, token, tls, no_token=args.no_token)
     Tenant.of(os.environ).claim(args.state)
-    parts = _parts(args)
+    corrected = CorrectedLines(args.corrections_store) if args.corrections_store is not None else None
+    parts = _parts(args, corrected)
     journal = Journal(args.state)
     with journal.alone():
         journal.open()
@@ -65,7 +67,7 @@ def serve_governor(args: argparse.Namespace) -> int:
             server.shutdown()
 
         turns = Turns(governor, args.every_s, failed)
-        audit = Audit(store=args.corrections_store) if args.corrections_store is not None else None
+        audit = Audit(lines=corrected) if corrected is not None else None
         service = Service(
             governor=governor,
             metrics=GovernorMetrics(
@@ -86,7 +88,7 @@ def serve_governor(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _parts(args: argparse.Namespace) -> Parts:
+def _parts(args: argparse.Namespace, corrected: CorrectedLines | None) -> Parts:
     runs: Runs
     if args.local_root is not None:
         runs = LocalRuns(state=args.state.absolute(), root=args.local_root.absolute())
@@ -106,9 +108,8 @@ def _parts(args: argparse.Namespace) -> Parts:
             {"asked_by": "", **dict(args.parameters)}
         )  # before a decision is written that cannot be carried out
     labels: LabelSource | None = None
-    if args.corrections_store is not None:
-        out = args.corrections_out or args.state / "corrections"
-        labels = StoreLabels(folder=args.corrections_store, out=out)
+    if corrected is not None:
+        labels = StoreLabels(lines=corrected, out=args.corrections_out or args.state / "corrections")
     elif args.corrections is not None:
         labels = DatasetLabels(folder=args.corrections)
     if labels is not None and args.kfp_host is not None and os.environ.get(STORE_VARIABLE):
@@ -119,7 +120,7 @@ def _parts(args: argparse.Namespace) -> Parts:
         else None
     )
     chooser = (
-        LogChooser(log=args.log, verdict=args.verdict, corrections=args.corrections_store, state=args.state)
+        LogChooser(log=args.log, verdict=args.verdict, corrections=corrected, state=args.state)
         if args.log is not None
         else None
     )

@@ -9,6 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from htr.corrected_lines import CorrectedLines
 from htr.correction_store import CorrectionStore
 from htr.corrections import SAMPLE
 from htr.errors import ServiceError, SettingsError
@@ -58,8 +59,8 @@ def page(args: argparse.Namespace) -> int:
     audited = {}
     if args.corrections_store is not None:
         measured["measured on audited lines"] = _measured(args.corrections_store, now - begun)
-        found = Audit(store=args.corrections_store).measure()
-        audited = {digest: (counts.cer, counts.lines) for digest, counts in found.items()}
+        found = Audit(lines=CorrectedLines(args.corrections_store)).measure()
+        audited = {digest: (errors.cer, errors.lines) for digest, errors in found.items()}
     if args.prometheus:
         measured["estimated"] = estimated(args.prometheus, begun, now)
     links: list[tuple[str, Path | str]] = list(args.link)
@@ -83,10 +84,11 @@ def page(args: argparse.Namespace) -> int:
 
 def _measured(store: Path, span: timedelta) -> Points:
     counted = []
-    for one, first in last_words(CorrectionStore(store).read()[0]):
-        if first.chosen_by == SAMPLE:
-            errors = count_errors(one.new_text, one.old_text)
-            counted.append((one.time, errors.edits, errors.characters))
+    with CorrectionStore(store).snapshot() as stored:
+        for one, first in last_words(stored):
+            if first.chosen_by == SAMPLE:
+                errors = count_errors(one.new_text, one.old_text)
+                counted.append((one.time, errors.edits, errors.characters))
     return trend(sorted(counted), over=max(timedelta(hours=1), span / 40))
 
 

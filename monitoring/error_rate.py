@@ -107,9 +107,10 @@ def sampled_errors(folder: Path) -> dict[str, list[ErrorCounts]]:
         DataError: the store is damaged or of another version.
     """
     found: dict[str, list[ErrorCounts]] = {}
-    for last, first in last_words(CorrectionStore(folder).read()[0]):
-        if first.chosen_by == SAMPLE:
-            found.setdefault(last.bundle_digest, []).append(count_errors(last.new_text, last.old_text))
+    with CorrectionStore(folder).snapshot() as stored:
+        for last, first in last_words(stored):
+            if first.chosen_by == SAMPLE:
+                found.setdefault(last.bundle_digest, []).append(count_errors(last.new_text, last.old_text))
     return found
 
 

@@ -3,10 +3,8 @@
 Only wrong ones are counted, so that whoever has the right one is let in whatever its neighbours do.
 """
 
-from htr.rates import Rates, network
+from htr.rates import GUESSES_A_MINUTE, Rates, network
 from serving.refusals import RefusedError, TokenError, TooManyGuessesError
-
-GUESSES_A_MINUTE = 30
 
 
 class Guesses:

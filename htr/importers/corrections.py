@@ -7,20 +7,25 @@ A line goes by the image that was corrected first, and was chosen as that correc
 withdrawn: whether the line may judge a model follows from these two, and so never changes as more arrive.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from htr.correction_store import CorrectionStore, Stored, image_digest
 from htr.corrections import SAMPLE, Correction
 from htr.errors import DataError
 from htr.importers.images import checked, read_file
 from htr.importers.rows import Progress, RowRejected, write_rows
+from htr.last_words import LastWords
 from htr.lines import ASKED_FOR, CORRECTIONS, DatasetInfo, Line
 
 
 def import_corrections(folder: Path, out: Path, *, progress: Progress | None = None) -> DatasetInfo:
     """Import a store; all lines are of split ``train``, and ingest holds back those of source CORRECTIONS.
+
+    Corrections and images are in memory one by one, and as many lines as make a shard. What is stored meanwhile is
+    not in it.
 
     Args:
         folder: of the store.
@@ -33,26 +38,36 @@ def import_corrections(folder: Path, out: Path, *, progress: Progress | None = N
         OutputError: the folder is there already or cannot be written.
     """
     store = CorrectionStore(folder)
-    stored, count = store.read()
-    if not count:
-        raise DataError(f"{folder}: no corrections there; give the folder that the server got as --corrections")
-    return write_rows(
-        _rows(stored),
-        out,
-        origin=folder,
-        total=count,
-        name_of=lambda row: row.correction.id,
-        to_line=lambda row: _line(row, store),
-        progress=progress,
-    )
+    with store.snapshot() as stored:
+        if not len(stored):
+            raise DataError(
+                f"{folder}: no corrections there; give the folder that the server got as --corrections"
+            )
+        return write_rows(
+            _rows(stored),
+            out,
+            origin=folder,
+            total=len(stored),
+            name_of=lambda row: row.correction.id,
+            to_line=lambda row: _line(row, store),
+            progress=progress,
+        )
 
 
-def last_words(stored: Sequence[Stored]) -> list[tuple[Correction, Correction]]:
-    """Return of each line the last correction that was not withdrawn, with the first one about that line.
+class AllStored(Protocol):
+    """All corrections of a store in the order of arrival: a list of them, or a snapshot."""
+
+    def __iter__(self) -> Iterator[Stored]: ...
+
+    def __getitem__(self, number: int, /) -> Stored: ...
+
+
+def last_words(stored: AllStored) -> Iterator[tuple[Correction, Correction]]:
+    """Yield of each line the last correction that was not withdrawn, with the first one about that line.
 
     The first one's ``chosen_by`` says whether the line may judge a model.
     """
-    return [(row.correction, row.first) for row in _rows(stored) if not row.left_out]
+    return ((row.correction, row.first) for row in _rows(stored) if not row.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +79,16 @@ class _Row:
     """Why it is left out; "" where it is not."""
 
 
-def _rows(stored: Sequence[Stored]) -> Iterator[_Row]:
-    firsts = _firsts([one.correction for one in stored])
-    last = {first: at for at, first in enumerate(firsts) if stored[at].withdrawal is None}
-    for at, (one, first) in enumerate(zip(stored, firsts, strict=True)):
-        left_out = "withdrawn" if one.withdrawal else "" if last[first] == at else "superseded"
-        yield _Row(one.correction, stored[first].correction, left_out)
-
-
-def _firsts(corrections: list[Correction]) -> list[int]:
-    """Return for each correction the place of the first one about the same line."""
-    roots: dict[tuple[str, ...], tuple[str, ...]] = {}
-    places: dict[tuple[str, ...], int] = {}
-
-    def root(key: tuple[str, ...]) -> tuple[str, ...]:
-        while roots.setdefault(key, key) != key:
-            key = roots[key]
-        return key
-
-    for at, one in enumerate(corrections):
-        keys = [root(key) for key in _keys(one)]
-        oldest = min(keys, key=lambda key: places.setdefault(key, at))
-        for key in keys:
-            roots[key] = oldest
-    return [places[root(_keys(one)[0])] for one in corrections]
-
-
-def _keys(correction: Correction) -> list[tuple[str, ...]]:
-    image = ("image", correction.image_digest)
-    return [image, ("line", correction.page, correction.line)] if correction.line else [image]
+def _rows(stored: AllStored) -> Iterator[_Row]:
+    words = LastWords()
+    for one in stored:
+        words.add(one.correction)
+        if one.withdrawal is not None:
+            words.withdraw(one.correction.id)
+    for number, one in enumerate(stored):
+        first = words.first(number)
+        left_out = "withdrawn" if one.withdrawal else "" if words.is_last(number) else "superseded"
+        yield _Row(one.correction, one.correction if first == number else stored[first].correction, left_out)
 
 
 def _line(row: _Row, store: CorrectionStore) -> Line:

@@ -4,6 +4,7 @@ The unsure and unlike ones, and a sample that what was read there had no part in
 may judge a model later, so each line says why it was chosen, as a correction of it should.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from htr.choosing import choose
-from htr.correction_store import CorrectionStore
+from htr.corrected_lines import CorrectedLines
 from htr.labelling import RequestedLine
 from htr.prediction_log import read_log
 from htr.profile import SCHEMA
@@ -31,8 +32,8 @@ class LogChooser:
     log: Path
     verdict: Path | None = None
     seed: int = 0
-    corrections: Path | None = None
-    """The store of corrections: what was corrected already is left out, whatever came of it."""
+    corrections: CorrectedLines | None = None
+    """What was corrected already is left out, whatever came of it."""
     state: Path | None = None
     """The governor's: what an earlier request named is left out, too."""
 
@@ -52,7 +53,7 @@ class LogChooser:
         places = list(zip(rows["request_id"], rows["position"], strict=True))
         # Clients choose request ids, and may use one twice: of a name, the newest reading counts.
         newest = {places[at]: at for at, time in enumerate(rows["time"]) if until is None or time <= until}
-        known = self._known()
+        known = self._known(newest)
         keep = sorted(at for place, at in newest.items() if place not in known)
         vectors = np.nan_to_num(np.array([rows[name] for name in SCHEMA.names], np.float64).T[keep])
         chosen = choose(
@@ -73,12 +74,11 @@ class LogChooser:
             for one in chosen
         ]
 
-    def _known(self) -> set[tuple[str, int]]:
-        """Return the lines, by request and position, that people have looked at or were asked to."""
+    def _known(self, places: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Return those of some lines, by request and position, that people have looked at or were asked to."""
         known: set[tuple[str, int]] = set()
         if self.corrections is not None:
-            stored = CorrectionStore(self.corrections).read()[0]
-            known |= {(one.correction.request_id, one.correction.position) for one in stored}
+            known |= self.corrections.known(places)
         if self.state is not None:
             for request in sound_requests(self.state):
                 known |= {line.place for line in request.lines}

@@ -1,13 +1,12 @@
 """Corrected lines: how many there are, and a dataset of them for one training."""
 
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from htr.correction_store import LOG, CorrectionStore
+from htr.corrected_lines import CorrectedLines
 from htr.errors import OutputError
-from htr.importers.corrections import import_corrections, last_words
+from htr.importers.corrections import import_corrections
 from htr.lines import LinesDataset
 from htr.versions import VersionStore
 from monitoring.governor.events import Labels
@@ -56,28 +55,15 @@ class DatasetLabels:
 class StoreLabels:
     """The store that the server keeps corrections in; each training gets a dataset made from it, which stays."""
 
-    folder: Path
+    lines: CorrectedLines
+    """Asked every few seconds, of a store that may hold years of work."""
     out: Path
     """Datasets are made below it; the pipeline's steps must be able to read there."""
-    _counted: dict[object, Labels] = field(default_factory=dict, repr=False)
 
     def count(self) -> Labels:
         """Return how many lines were corrected and not withdrawn."""
-        try:
-            status = (self.folder / LOG).stat()
-        except OSError:
-            return Labels(count=0, digest="")
-        state = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if state not in self._counted:  # asked every few seconds, of a file that may hold years of work
-            self._counted.clear()
-            self._counted[state] = self._count()
-        return self._counted[state]
-
-    def _count(self) -> Labels:
-        lines = last_words(CorrectionStore(self.folder).read()[0])
-        said = sorted(f"{one.id} {one.image_digest} {one.new_text} {first.chosen_by}" for one, first in lines)
-        digest = "sha256:" + hashlib.sha256("\n".join(said).encode()).hexdigest() if said else ""
-        return Labels(count=len(lines), digest=digest)
+        count, digest = self.lines.count()
+        return Labels(count=count, digest=digest)
 
     def dataset(self, key: str) -> Path | None:
         """Make the dataset of one training, unless it was made before."""
@@ -89,7 +75,7 @@ class StoreLabels:
                 self.out.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise OutputError(f"{self.out}: cannot be written ({error.strerror})") from error
-            import_corrections(self.folder, out)
+            import_corrections(self.lines.folder, out)
         return out
 
 

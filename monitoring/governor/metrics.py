@@ -75,8 +75,8 @@ class GovernorMetrics:
         if self.audit is None:
             return []
         measured = self.audit.measure()
-        cer = {digest: counts.cer for digest, counts in measured.items()}
-        lines = {digest: counts.lines for digest, counts in measured.items()}
+        cer = {digest: errors.cer for digest, errors in measured.items()}
+        lines = {digest: errors.lines for digest, errors in measured.items()}
         return [
             by("quillflow_measured_cer", "Share of characters misread, on audited lines.", "bundle_digest", cer),
             by("quillflow_measured_cer_lines", "Audited lines behind it.", "bundle_digest", lines),

@@ -5,7 +5,7 @@
     POST /v1/registry   the registry changed; it is asked, whatever the body says
     GET  /v1/state      what is known, as JSON
     GET  /metrics       for Prometheus
-    GET  /healthz       200 as long as turns are taken; names what does not work. Wants no token
+    GET  /healthz       200 as long as turns are taken; names what does not work. Wants no token: probes have none
 
 It is Python's own HTTP server: a few requests a minute, on an inner network, are all it is for. A 200 to a POST
 means that the decision is on disk; a 503 makes Alertmanager send again. A POST is JSON and says so, and comes from
@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from htr.errors import DataError, QuillflowError, ServiceError, SettingsError
-from htr.rates import network
+from htr.rates import Turn, network
 from monitoring.governor.service import Service, shown_state
 from monitoring.governor.tls import Tls
 
@@ -145,18 +145,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.service.wake()
 
     def _in_time(self) -> bool:
-        """Refuse who posts too often, and who guesses at tokens; guesses have a bucket of their own."""
+        """Refuse who posts too often; those who have no right token have a bucket of their own."""
         assert self._write is not None  # noqa: S101 - it is a POST
         client = "?" if self._write.client is None else self._write.client
         turn = self.service.rates.take(f"{client}@{network(str(self.client_address[0]))}")
-        if not turn.wait_s:
-            return True
+        if turn.wait_s:
+            self._put_off(turn, "requests")
+        return not turn.wait_s
+
+    def _put_off(self, turn: Turn, what: str) -> None:
         self.close_connection = True
         if not turn.is_first:
             self._write = None  # noted once: a flood must not fill the disk
-        said = f"too many requests from this client; come back in {turn.wait_s} s"
+        said = f"too many {what} from this client; come back in {turn.wait_s} s"
         self._send(429, json.dumps({"error": said}).encode(), "application/json", wait_s=turn.wait_s)
-        return False
 
     def _admitted(self) -> bool:
         if self.service.token is None and self._is_misnamed():
@@ -165,9 +167,16 @@ class _Handler(BaseHTTPRequestHandler):
                 403, {"error": "this server is for its own machine only: ask it as 127.0.0.1 or localhost"}
             )
             return False
-        if self.service.client(self.headers.get("Authorization")) is not None:
+        sent = self.headers.get("Authorization")
+        if self.service.client(sent) is not None:  # counted only where it is wrong: neighbours keep nobody out
             return True
         self.close_connection = True
+        if sent is not None:  # to have none is no guess
+            # Apart for each method, or the first POST of a row that a GET began would not be noted.
+            turn = self.service.guesses.take(f"{self.command} {network(str(self.client_address[0]))}")
+            if turn.wait_s:
+                self._put_off(turn, "wrong tokens")
+                return False
         self._answer(401, {"error": 'this server wants a token: send the header "Authorization: Bearer TOKEN"'})
         return False
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from htr.access_log import AccessLog
 from htr.errors import DataError
-from htr.rates import Rates
+from htr.rates import GUESSES_A_MINUTE, Rates
 from htr.tokens import Token
 from monitoring.governor.alertmanager import alerts_from
 from monitoring.governor.events import Decision, Wish
@@ -28,6 +28,8 @@ class Service:
     """What clients must send as ``Authorization: Bearer``, or None."""
     rates: Rates = field(default_factory=lambda: Rates(WRITES_A_MINUTE))
     """How often one client may post."""
+    guesses: Rates = field(default_factory=lambda: Rates(GUESSES_A_MINUTE))
+    """How often one address may send a wrong token, to routes that read and to those that write."""
     log: AccessLog | None = None
     """Where it is noted who posted, or None."""
     wake: Callable[[], None] = lambda: None

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from htr.rates import Rates
-from serving.guesses import GUESSES_A_MINUTE, Guesses, peer_address
+from htr.rates import GUESSES_A_MINUTE, Rates
+from serving.guesses import Guesses, peer_address
 from tests.unit.serving.test_writes import DESK, application, send
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from htr.corrected_lines import CorrectedLines
 from htr.correction_store import CorrectionStore, image_digest
 from htr.corrections import Correction
 from htr.errors import DataError
@@ -61,7 +62,7 @@ def test_what_was_asked_for_or_corrected_already_is_not_asked_for_again(log: Pat
         one = Correction(id=f"c{number}", time=NOON, new_text="x", request_id=f"request-{number}", **told)
         CorrectionStore(tmp_path / "store").add(one, b"x")
     requests = LabellingRequests(
-        state=tmp_path, choose=LogChooser(log=log, corrections=tmp_path / "store", state=tmp_path)
+        state=tmp_path, choose=LogChooser(log=log, corrections=CorrectedLines(tmp_path / "store"), state=tmp_path)
     )
     corrected = {(f"request-{number}", 0) for number in range(20)}
     seen = set(corrected)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from htr.corrected_lines import CorrectedLines
 from htr.correction_store import CorrectionStore, image_digest
 from htr.corrections import Correction
 from htr.errors import QuillflowError
@@ -25,7 +26,7 @@ def correct(folder: Path, number: int) -> None:
 
 
 def test_steps_elsewhere_get_an_address_that_goes_on_naming_the_lines_of_their_training(tmp_path: Path) -> None:
-    made = StoreLabels(folder=tmp_path / "kept", out=tmp_path / "made")
+    made = StoreLabels(lines=CorrectedLines(tmp_path / "kept"), out=tmp_path / "made")
     labels = PublishedLabels(lines=made, store=open_store(tmp_path / "store"))
     assert labels.dataset("key-1") is None, "nobody has corrected anything"
     correct(tmp_path / "kept", 1)
@@ -43,7 +44,7 @@ def test_steps_elsewhere_get_an_address_that_goes_on_naming_the_lines_of_their_t
 def test_a_store_that_cannot_be_written_is_a_trouble_and_not_a_training_without_lines(tmp_path: Path) -> None:
     correct(tmp_path / "kept", 1)
     (tmp_path / "store").write_text("a file where the store should be")
-    made = StoreLabels(folder=tmp_path / "kept", out=tmp_path / "made")
+    made = StoreLabels(lines=CorrectedLines(tmp_path / "kept"), out=tmp_path / "made")
     with pytest.raises(QuillflowError, match="store"):
         PublishedLabels(lines=made, store=open_store(tmp_path / "store")).dataset("key-1")
     assert PublishedLabels(lines=SetLabels(0), store=open_store(tmp_path / "store")).dataset("key-1") is None

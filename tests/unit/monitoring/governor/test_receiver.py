@@ -14,7 +14,7 @@ import pytest
 
 from htr.access_log import AccessLog
 from htr.errors import SettingsError
-from htr.rates import Rates
+from htr.rates import GUESSES_A_MINUTE, Rates
 from monitoring.governor.governor import Governor
 from monitoring.governor.journal import read_journal
 from monitoring.governor.metrics import GovernorMetrics
@@ -253,7 +253,7 @@ def test_who_posts_too_often_is_told_when_to_come_back_and_all_is_noted(
         guesses = [ask(f"{url}/v1/Ada-Byron", {}, token="b" * 20)[0] for _ in range(2)]
         assert ask(f"{url}/v1/state")[0] == 200, "asking writes nothing"
     assert statuses == [200, 200, 429, 429]
-    assert guesses == [401, 401], "guesses have a bucket of their own"
+    assert guesses == [401, 401], "who has no right token has a bucket of its own"
     noted = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
     assert [(one["route"], one["client"], one["status"]) for one in noted] == [
         ("POST /v1/registry", "token", 200),
@@ -262,6 +262,31 @@ def test_who_posts_too_often_is_told_when_to_come_back_and_all_is_noted(
         ("POST (another)", "", 401),
         ("POST (another)", "", 401),
     ]
+
+
+def test_who_sends_many_wrong_tokens_is_told_to_wait_whatever_it_asks_for_and_the_right_one_is_let_in(
+    governor: Governor, tmp_path: Path
+) -> None:
+    log = AccessLog(tmp_path / "access.jsonl", service="governor", clock=lambda: datetime.now(UTC))
+    routes = ("/metrics", "/v1/state", "/nowhere")
+    with serving(governor, log=log, rates=Rates(0)) as url:
+        asked = [ask(url + routes[n % 3], token="b" * 20)[0] for n in range(GUESSES_A_MINUTE + 3)]
+        posted = [ask(f"{url}/v1/registry", {}, token="b" * 20)[0] for _ in range(GUESSES_A_MINUTE + 3)]
+        status, answer = ask(f"{url}/metrics", token="c" * 20)
+        without = [ask(url + route, token=None)[0] for route in routes]
+        right = [ask(url + route)[0] for route in routes]
+        assert ask(f"{url}/healthz", token="b" * 20)[0] == 200, "probes have no token"
+    assert asked == posted == [401] * GUESSES_A_MINUTE + [429] * 3
+    assert (status, "too many wrong tokens from this client; come back in" in answer) == (429, True)
+    assert without == [401, 401, 401], "to have no token is no guess"
+    assert right == [200, 200, 404]
+    noted = [json.loads(line)["status"] for line in (tmp_path / "access.jsonl").read_text().splitlines()]
+    assert noted == [401] * GUESSES_A_MINUTE + [429], "of a row of 429 the first is noted"
+
+
+def test_where_no_token_is_asked_for_none_is_wrong(governor: Governor) -> None:
+    with serving(governor, token=None, guesses=Rates(1)) as url:
+        assert [ask(f"{url}/metrics", token="b" * 20)[0] for _ in range(3)] == [200] * 3
 
 
 def test_what_is_replayed_does_nothing(governor: Governor, tmp_path: Path) -> None:
