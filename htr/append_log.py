@@ -20,7 +20,7 @@ from htr.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-BLOCK_BYTES = 2**20
+BLOCK_BYTES = 2**18
 """So much of the file is in memory at once, or its longest line."""
 
 

@@ -1,6 +1,6 @@
 """A store of corrections, followed: how many lines were corrected, which, what was misread on the sampled ones.
 
-Of each correction only numbers are kept, some 200 bytes of them, and each look reads what is new. The store is
+Of each correction only numbers are kept, 100 to 200 bytes of them, and each look reads what is new. The store is
 read from its beginning when this begins, and when another file takes the log's place: after an erasure, say.
 """
 
