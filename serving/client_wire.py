@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from htr.errors import ServiceError, SettingsError
 
 _NO_ANSWER = (http.client.RemoteDisconnected, http.client.IncompleteRead, http.client.ResponseNotReady)
+TIMED_OUT = "timed_out"
 TRIES = 3
 """Times that what nobody answered is sent: a correction is stored once, however often it comes."""
 
@@ -29,7 +30,8 @@ class UnreachableError(ServiceError):
 
     Attributes:
         after_s: seconds that the server asks to wait.
-        code: the server's word for why it cannot, such as ``busy`` or ``too_slow``; "" where none came.
+        code: the server's word for why it cannot, such as ``busy`` or ``too_slow``; TIMED_OUT where the connection
+            was silent for too long; "" where neither is known.
     """
 
     def __init__(self, reason: str, after_s: float = 0.0, code: str = "") -> None:
@@ -118,7 +120,9 @@ class Wire:
         except http.client.HTTPException as error:
             raise self.strange(repr(error)) from error
         except OSError as error:
-            raise UnreachableError(f"{self._where()}: cannot be reached ({error}); is it running?") from error
+            code = TIMED_OUT if isinstance(error, TimeoutError) else ""
+            reason = f"{self._where()}: cannot be reached ({error}); is it running?"
+            raise UnreachableError(reason, code=code) from error
         finally:
             connection.close()
         try:

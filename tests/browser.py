@@ -93,6 +93,12 @@ class Watched:
     """Addresses on any other machine."""
     errors: list[str] = field(default_factory=list)
     """Errors of scripts."""
+    missed: list[str] = field(default_factory=list)
+    """Addresses that were not there, or for others only."""
+
+    def answer(self, address: str, status: int) -> None:
+        if status in {401, 404, 405}:
+            self.missed.append(address)
 
     def request(self, address: str) -> None:
         parts = urlsplit(address)

@@ -68,8 +68,11 @@ def _serve(options: argparse.Namespace, closing: ExitStack) -> None:
     closing.callback(stopping.set)
 
     from serving.web.desk import Desk
+    from serving.web.kept import keep_swept
     from serving.web.serve import run
 
+    sweeping = threading.Thread(target=keep_swept, args=(kept, time.time, stopping.wait), name="kept", daemon=True)
+    sweeping.start()
     source = _source(options, client, stopping)
     desk = Desk(client=client, clock=time.monotonic, source=source, seed=options.seed)
     run(

@@ -9,10 +9,11 @@ from fastapi import FastAPI
 
 from serving.web import look
 from serving.web.desk import Desk
-from serving.web.kept import KEPT_S, Kept
+from serving.web.kept import Kept
 from serving.web.open_page import OpenPage
 from serving.web.queue_tab import QueueTab
 from serving.web.reading_tab import ReadingTab
+from serving.web.uploaded import UploadsOnly
 
 HERE = Path(__file__).parent
 BRAND = "<h1>Quillflow</h1> <span>handwriting in, text out</span>"
@@ -28,7 +29,7 @@ def build(desk: Desk, *, kept: Kept, notice: Callable[[], str]) -> gr.Blocks:
         kept: where drawings and files to take away are written.
         notice: says, whenever the page is opened, what is amiss with the server; "" where nothing is.
     """
-    page = gr.Blocks(title="Quillflow", analytics_enabled=False, delete_cache=(600, KEPT_S), fill_width=True)
+    page = UploadsOnly(title="Quillflow", analytics_enabled=False, fill_width=True)
     with page:
         opened = gr.State(OpenPage())  # Gradio forgets it an hour after the page was closed
         with gr.Row(elem_id="top"):

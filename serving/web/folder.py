@@ -10,6 +10,7 @@ from pathlib import Path
 from htr.errors import ImageError, QuillflowError, SettingsError
 from htr.layout.files import SUFFIXES
 from serving.client import RefusedError, UnreachableError
+from serving.client_wire import TIMED_OUT
 from serving.web.corrected import corrected_lines
 from serving.web.plain_words import plain
 from serving.web.queue import Queue, key_of
@@ -22,7 +23,7 @@ MAX_BYTES = 256 * 1024 * 1024
 """Lines, and bytes of their pictures, that are kept in memory; what lies in the folder beyond that is not read."""
 RETRY_S = 10.0
 SLOW_TRIES = 3
-"""Times that a file is sent which takes the server longer than it allows; the others come after it."""
+"""Times that a file is sent which takes longer than server or page allow; the others come after it."""
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class Folder:
                 lines = [line for sheet in work.sheets for line in sheet.lines if key_of(line) not in corrected]
                 self.queue.add(lines)
             except UnreachableError as error:
-                num_slow += error.code == "too_slow"
+                num_slow += self._is_slow(error)
                 if num_slow == SLOW_TRIES:  # a server that is away or busy is waited for; this is the file
                     self._leave_out(file, error)
                     return
@@ -119,6 +120,18 @@ class Folder:
                 self._num_lines += len(lines)
                 self._num_bytes += sum(len(line.seen.image) for line in lines)
                 return
+
+    def _is_slow(self, error: UnreachableError) -> bool:
+        """Return whether it is the file: the server says so, or was silent and answers another question."""
+        if error.code != TIMED_OUT:
+            return error.code == "too_slow"
+        try:
+            self.reader.client.corrections(limit=1)
+        except RefusedError:  # it takes none, and is there to say so
+            return True
+        except UnreachableError:
+            return False
+        return True
 
     def _leave_out(self, file: Path, error: QuillflowError) -> None:
         logger.warning("%s: %s", file, error)

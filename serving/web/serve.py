@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from serving.web.app import build, mount
 from serving.web.desk import Desk
 from serving.web.guard import Guard
 from serving.web.kept import Kept
+from serving.web.offered import came_in
 from serving.web.plain_words import plain
 
 logger = logging.getLogger(__name__)
@@ -43,16 +43,27 @@ def run(
     """
     if token is None and not is_loopback(host):
         logger.warning("%s: everybody who reaches it may use the page (--no-token)", host)
-    made = kept / "made"
-    made.mkdir(parents=True)
-    page = build(desk, kept=Kept(made, time.time), notice=lambda: amiss(desk))
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, max_bytes=MAX_FILE_BYTES + MIB, loopback_only=token is None and is_loopback(host))
-    app = mount(app, page, max_bytes=MAX_FILE_BYTES, admit=_admission(token))
+    app = application(desk, kept=kept, host=host, token=token)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
     )
     _Announced(config, announce).run()
+
+
+def application(desk: Desk, *, kept: Path, host: str, token: Token | None) -> FastAPI:
+    """Return the page as it is served, behind its guard; arguments of `run`."""
+    made = kept / "made"
+    made.mkdir(parents=True)
+    page = build(desk, kept=Kept(made), notice=lambda: amiss(desk))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = mount(app, page, max_bytes=MAX_FILE_BYTES, admit=_admission(token))
+    app.add_middleware(
+        Guard,
+        max_bytes=MAX_FILE_BYTES + MIB,
+        loopback_only=token is None and is_loopback(host),
+        is_in=came_in(app),
+    )
+    return app
 
 
 def amiss(desk: Desk) -> str:

@@ -52,6 +52,7 @@ class Site:
             viewport=PHONE if phone else DESK, has_touch=phone, is_mobile=phone, accept_downloads=True
         )
         context.on("request", lambda request: self.watched.request(request.url))
+        context.on("response", lambda answer: self.watched.answer(answer.url, answer.status))
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.watched.errors.append(str(error)))
@@ -339,7 +340,7 @@ def test_without_a_name_or_with_a_broken_file_it_says_what_to_do(site: Site, fol
     expect(page.locator("#trouble .note.bad")).to_contain_text("This file cannot be read")
 
 
-def test_nothing_was_asked_of_any_other_machine_and_no_script_failed(site: Site) -> None:
+def test_nothing_was_asked_of_any_other_machine_or_in_vain_and_no_script_failed(site: Site) -> None:
     page = site.open()
     expect(page.get_by_label("Your name")).to_be_visible()
     page.wait_for_timeout(2000)  # for what it asks by itself then; its heartbeat never ends, so it is never idle
@@ -348,6 +349,7 @@ def test_nothing_was_asked_of_any_other_machine_and_no_script_failed(site: Site)
     site.watched.foreign = [one for one in site.watched.foreign if one != "https://example.org/"]
     assert site.watched.foreign == []
     assert site.watched.errors == []
+    assert site.watched.missed == []  # what the guard refuses is nothing that the page needs
 
 
 def test_pages_of_other_sites_and_other_names_of_this_machine_are_refused(site: Site) -> None:

@@ -1,13 +1,14 @@
 """What a client is told by a server that says no for now."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from serving.client_wire import TRIES, UnreachableError, Wire
+from serving.client_wire import TIMED_OUT, TRIES, UnreachableError, Wire
 
 
 class TooSlow(BaseHTTPRequestHandler):
@@ -39,3 +40,14 @@ def test_why_a_server_cannot_now_and_when_to_come_back_is_told(url: str) -> None
         Wire(url, wait=waited.append).call("GET", "/v1/corrections")
     assert (caught.value.code, caught.value.after_s) == ("too_slow", 7.0)
     assert waited == [7.0] * (TRIES - 1)
+
+
+def test_who_is_silent_for_too_long_is_told_from_who_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes what is sent, and says nothing
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UnreachableError, match="cannot be reached") as caught:
+            Wire(url, timeout_s=0.05, wait=lambda _: None).call("GET", "/v1/corrections")
+    assert caught.value.code == TIMED_OUT
+    with pytest.raises(UnreachableError, match="cannot be reached") as caught:
+        Wire(url, wait=lambda _: None).call("GET", "/v1/corrections")
+    assert caught.value.code == ""

@@ -7,6 +7,7 @@ import pytest
 
 from htr.errors import SettingsError
 from serving.client import RefusedError, StrangeAnswerError, UnreachableError
+from serving.client_wire import TIMED_OUT
 from serving.web import folder as folder_module
 from serving.web.folder import Folder
 from serving.web.queue import Queue
@@ -73,6 +74,24 @@ def test_a_file_that_takes_the_server_too_long_is_left_out_and_a_busy_server_wai
     folder.read()
     assert folder.state == "1 files of the folder could not be read."
     assert len(folder.queue) == server.num_read == 5
+
+
+def test_a_file_that_outlasts_the_pages_patience_is_left_out_if_the_server_answers_otherwise(lines: Path) -> None:
+    silent = [UnreachableError("x: cannot be reached (timed out)", code=TIMED_OUT)] * folder_module.SLOW_TRIES
+    server = MemoryServer()
+    folder = folder_of(lines, server)
+    server.corrections = lambda **_: ([], 0)  # type: ignore[method-assign]
+    server.fails = list(silent)
+    folder.read()
+    assert folder.state == "1 files of the folder could not be read."
+    assert len(folder.queue) == server.num_read == 5
+
+
+def test_a_server_that_is_silent_to_everything_is_waited_for(lines: Path) -> None:
+    silent = UnreachableError("x: cannot be reached (timed out)", code=TIMED_OUT)
+    folder = folder_of(lines, MemoryServer(fails=[silent] * 20))  # the corrections, too, are asked in vain
+    folder.read()
+    assert (len(folder.queue), folder.state) == (6, "")
 
 
 def test_a_control_that_was_corrected_for_another_reason_still_waits_to_be_one(lines: Path) -> None:

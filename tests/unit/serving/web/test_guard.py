@@ -23,12 +23,14 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": str(size).encode()})
 
 
-def ask(headers: dict[str, str], *bodies: bytes, loopback_only: bool = True) -> tuple[int, dict[bytes, bytes]]:
+def ask(
+    headers: dict[str, str], *bodies: bytes, loopback_only: bool = True, path: str = "/gradio_api/upload"
+) -> tuple[int, dict[bytes, bytes]]:
     sent: list[Message] = []
     left = [{"type": "http.request", "body": body, "more_body": True} for body in bodies]
     left.append({"type": "http.request", "body": b"", "more_body": False})
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": pairs}
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": pairs}
 
     async def receive() -> Message:
         return left.pop(0)
@@ -36,7 +38,8 @@ def ask(headers: dict[str, str], *bodies: bytes, loopback_only: bool = True) -> 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(Guard(app, max_bytes=10, loopback_only=loopback_only)(scope, receive, send))
+    guard = Guard(app, max_bytes=10, loopback_only=loopback_only, is_in=lambda cookies: cookies.get("in") != "no")
+    asyncio.run(guard(scope, receive, send))
     return sent[0]["status"], dict(sent[0]["headers"])
 
 
@@ -69,3 +72,17 @@ def test_behind_a_token_any_name_will_do_but_no_other_site() -> None:
 def test_a_body_in_pieces_without_a_length_ends_at_the_limit() -> None:
     assert ask({"host": "localhost"}, b"12345", b"67890")[0] == 200
     assert ask({"host": "localhost"}, b"12345", b"67890", b"1")[0] == 499
+
+
+@pytest.mark.parametrize(
+    ("path", "cookie", "status"),
+    [
+        ("/gradio_api/upload", "in=yes", 200),
+        ("/gradio_api/upload", "in=no", 401),
+        ("/login", "in=no", 200),
+        ("/gradio_api/process_recording", "in=yes", 404),
+        ("/gradio_api/process_recording", "in=no", 404),
+    ],
+)
+def test_what_the_page_needs_is_there_for_who_came_in(path: str, cookie: str, status: int) -> None:
+    assert ask({"host": "localhost", "cookie": cookie}, path=path)[0] == status
