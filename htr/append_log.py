@@ -132,7 +132,7 @@ class AppendLog:
         return found
 
     def _opened(self) -> BinaryIO:
-        assert self._log is not None, "within appending or reading only"  # noqa: S101 - a fault of ours
+        assert self._log is not None, "within appending, reading or snapshot only"  # noqa: S101 - a fault of ours
         return self._log
 
     def _catch_up(self) -> None:

@@ -190,7 +190,13 @@ class CorrectionStore:
                 ids = []
             except OSError as error:
                 raise DataError(f"{self._log.file}: cannot be read ({error.strerror})") from error
-            yield Snapshot(ids, self._stored)
+            yield Snapshot(ids, self._read)
+
+    def _read(self, correction_id: str) -> Stored:
+        try:
+            return self._stored(correction_id)
+        except OSError as error:
+            raise DataError(f"{self._log.file}: cannot be read ({error.strerror})") from error
 
     def image_file(self, correction: Correction) -> Path:
         """Return where the image of a correction lies."""

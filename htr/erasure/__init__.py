@@ -53,8 +53,11 @@ def erase(
     places = [find_places(root) for root in roots]
     stores = [CorrectionStore(folder) for one in places for folder in one.corrections]
     logs = [folder for one in places for folder in one.logs]
-    corrections = [one.correction for store in stores for one in store.read()[0]]
-    marks = follow(wanted, corrections, [row for folder in logs for row in image_rows(folder / IMAGES)])
+    marks = follow(
+        wanted,
+        [one.correction for store in stores for one in store.read()[0]],
+        [row for folder in logs for row in image_rows(folder / IMAGES)],
+    )
     found = Found()
     try:
         begun = roots[0] / BEGUN

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from serving.web import look
 from serving.web.desk import Desk
-from serving.web.kept import Kept
+from serving.web.kept import KEPT_S, Kept
 from serving.web.open_page import OpenPage
 from serving.web.queue_tab import QueueTab
 from serving.web.reading_tab import ReadingTab
@@ -29,7 +29,13 @@ def build(desk: Desk, *, kept: Kept, notice: Callable[[], str]) -> gr.Blocks:
         kept: where drawings and files to take away are written.
         notice: says, whenever the page is opened, what is amiss with the server; "" where nothing is.
     """
-    page = UploadsOnly(title="Quillflow", analytics_enabled=False, fill_width=True)
+    page = UploadsOnly(
+        title="Quillflow",
+        analytics_enabled=False,
+        # What is kept is swept anyway; this has Gradio forget the names of its files, too.
+        delete_cache=(600, KEPT_S),
+        fill_width=True,
+    )
     with page:
         opened = gr.State(OpenPage())  # Gradio forgets it an hour after the page was closed
         with gr.Row(elem_id="top"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from htr.errors import ImageError, QuillflowError, SettingsError
 from htr.layout.files import SUFFIXES
-from serving.client import RefusedError, UnreachableError
+from serving.client import RefusedError, StrangeAnswerError, UnreachableError
 from serving.client_wire import TIMED_OUT
 from serving.web.corrected import corrected_lines
 from serving.web.plain_words import plain
@@ -129,7 +129,7 @@ class Folder:
             self.reader.client.corrections(limit=1)
         except RefusedError:  # it takes none, and is there to say so
             return True
-        except UnreachableError:
+        except (UnreachableError, StrangeAnswerError):  # of a proxy before it, say
             return False
         return True
 

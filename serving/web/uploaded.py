@@ -45,5 +45,5 @@ def is_uploaded(path: object, uploads: Path) -> bool:
         return False
     try:
         return Path(path).resolve().is_relative_to(uploads.resolve())
-    except (OSError, ValueError):  # a loop of links, a NUL
+    except (OSError, RuntimeError, ValueError):  # no such folder, a loop of links, a NUL
         return False

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import grpc
 import httpx
@@ -23,6 +23,7 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as v2
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
+from htr.rates import GUESSES_A_MINUTE
 from htr.tenants import MARK, VARIABLE
 from serving.access import find_token, is_open
 from serving.client import Client
@@ -472,3 +473,16 @@ def test_a_button_takes_what_was_uploaded_and_neither_other_files_nor_addresses(
         assert b"This file was not uploaded here" in told, told
     path = mine.upload("mine.png", line_png("mine", height=64, seed=1)).json[0]
     assert b"<svg" in mine.do(function, [None, named(path), "automatic"])
+
+
+def test_whoever_tries_many_tokens_at_a_page_is_told_to_wait_and_its_own_people_are_let_in(street: Street) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    stranger = Visitor(url=street.their_page.url)
+    told = [
+        stranger.ask("POST", "/login", urlencode({"username": "Eve", "password": f"guess {n}"}).encode(), form)
+        for n in range(GUESSES_A_MINUTE + 5)
+    ]
+    assert {one.status for one in told} == {400, 429}
+    assert told[-1].status == 429
+    assert int(told[-1].headers["retry-after"]) >= 1
+    assert Visitor(url=street.their_page.url).come_in("Ada", TOKENS[ASKED])

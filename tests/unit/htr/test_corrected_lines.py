@@ -11,7 +11,7 @@ import pytest
 
 from htr import append_log
 from htr.corrected_lines import CorrectedLines, SampledErrors
-from htr.correction_store import LOG, CorrectionStore, image_digest
+from htr.correction_store import LOG, CorrectionStore, Stored, image_digest
 from htr.corrections import Correction, Withdrawal, to_json
 from htr.errors import ConflictError, DataError
 from htr.importers.corrections import last_words
@@ -42,10 +42,30 @@ def drawn(draw: random.Random, number: int) -> tuple[Correction, bytes]:
     return one, image
 
 
+def grouped(stored: list[Stored]) -> set[tuple[str, str]]:
+    """Return the last word and the first correction of each line, by joining lines until none meet."""
+    groups: list[list[int]] = []
+    for number, one in enumerate(stored):
+        met = [group for group in groups if any(same_line(one, stored[other]) for other in group)]
+        groups = [group for group in groups if group not in met] + [
+            sorted([*(n for group in met for n in group), number])
+        ]
+    words = [([n for n in group if stored[n].withdrawal is None], group[0]) for group in groups]
+    return {(stored[left[-1]].correction.id, stored[first].correction.id) for left, first in words if left}
+
+
+def same_line(a: Stored, b: Stored) -> bool:
+    one, other = a.correction, b.correction
+    return one.image_digest == other.image_digest or (
+        one.line != "" and (one.page, one.line) == (other.page, other.line)
+    )
+
+
 def in_full(folder: Path, newest: int) -> tuple[int, set[str], dict[str, SampledErrors]]:
     """Return how many lines there are, whose places are known, and the sampled errors, by reading all of it."""
     stored = CorrectionStore(folder).read()[0]
     words = list(last_words(stored))
+    assert {(last.id, first.id) for last, first in words} == grouped(stored)
     found = {}
     for model in MODELS:
         errors = [

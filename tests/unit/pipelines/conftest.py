@@ -8,7 +8,7 @@ import pytest
 from kfp.dsl import pipeline_task
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _kfp_looks_at_one_caller() -> Iterator[None]:
     """Tell kfp its caller's name alone, which is all that it looks at.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,24 @@ def test_a_file_that_outlasts_the_pages_patience_is_left_out_if_the_server_answe
 def test_a_server_that_is_silent_to_everything_is_waited_for(lines: Path) -> None:
     silent = UnreachableError("x: cannot be reached (timed out)", code=TIMED_OUT)
     folder = folder_of(lines, MemoryServer(fails=[silent] * 20))  # the corrections, too, are asked in vain
+    folder.read()
+    assert (len(folder.queue), folder.state) == (6, "")
+
+
+def test_a_proxy_that_answers_for_a_silent_server_ends_nothing(lines: Path) -> None:
+    silent = UnreachableError("x: cannot be reached (timed out)", code=TIMED_OUT)
+    strange = StrangeAnswerError("x: what answers is no reading server")
+    server = MemoryServer()
+    asked = iter([([], 0)])  # once at the beginning
+
+    def corrections(**_: Any) -> tuple[list[Any], int]:
+        for answer in asked:
+            server.fails = [silent]
+            return answer
+        raise strange
+
+    server.corrections = corrections  # type: ignore[method-assign]
+    folder = folder_of(lines, server)
     folder.read()
     assert (len(folder.queue), folder.state) == (6, "")
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from htr.rates import Rates
 from serving.web.guard import HEADERS, Guard
 
 
@@ -55,6 +56,8 @@ def ask(
         ({"host": "localhost:7860", "origin": "http://localhost:7860"}, 200),
         ({"host": "localhost:7860", "origin": "https://evil.example"}, 403),
         ({"host": "localhost:7860", "origin": "null"}, 403),
+        ({"host": "localhost:7860", "sec-fetch-site": "cross-site"}, 403),
+        ({"host": "localhost:7860", "sec-fetch-site": "same-origin"}, 200),
         ({"host": "localhost:7860", "content-length": "11"}, 413),
     ],
 )
@@ -86,3 +89,35 @@ def test_a_body_in_pieces_without_a_length_ends_at_the_limit() -> None:
 )
 def test_what_the_page_needs_is_there_for_who_came_in(path: str, cookie: str, status: int) -> None:
     assert ask({"host": "localhost", "cookie": cookie}, path=path)[0] == status
+
+
+def test_who_sends_many_wrong_tokens_is_told_to_wait_and_the_right_one_is_let_in() -> None:
+    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        right = (b"token", b"right") in scope["headers"]
+        await send({"type": "http.response.start", "status": 200 if right else 400, "headers": []})
+        await send({"type": "http.response.body", "body": b"let in" if right else b"wrong"})
+
+    guard = Guard(door, max_bytes=10, loopback_only=False, is_in=lambda cookies: False, guesses=Rates(3))
+
+    def answered(token: bytes, address: str = "10.0.0.7", path: str = "/login") -> tuple[int, bytes]:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": path, "query_string": b"",
+            "headers": [(b"token", token)], "client": (address, 4711),
+        }  # fmt: skip
+        asyncio.run(guard(scope, receive, send))
+        (start, body) = sent
+        assert (b"retry-after" in dict(start["headers"])) == (start["status"] == 429)
+        return start["status"], body["body"]
+
+    assert [answered(b"guess", path=path)[0] for path in ("/login", "/login/", "/login")] == [400, 400, 400]
+    assert answered(b"guess") == (429, b"Too many wrong tokens: wait a while.")
+    assert answered(b"right") == (200, b"let in")
+    assert answered(b"guess", address="10.9.0.7")[0] == 400

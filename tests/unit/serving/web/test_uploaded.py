@@ -13,12 +13,22 @@ def test_paths_are_found_at_any_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["other/file", "uploads/../other/file", "uploads/link", "uploads2/file", "http://127.0.0.1/x", "x\0"]
+    "name",
+    [
+        "other/file",
+        "uploads/../other/file",
+        "uploads/link",
+        "uploads/loop",
+        "uploads2/file",
+        "http://127.0.0.1/x",
+        "x\0",
+    ],
 )
 def test_what_lies_elsewhere_is_not_uploaded(tmp_path: Path, name: str) -> None:
     uploads = tmp_path / "uploads"
     uploads.mkdir()
     (uploads / "link").symlink_to(tmp_path / "other")
+    (uploads / "loop").symlink_to(uploads / "loop")
     assert not is_uploaded(f"{tmp_path}/{name}", uploads)
     assert not is_uploaded(name, uploads)
 
