@@ -48,6 +48,8 @@ class LinesDataset:
             missing = [s["file"] for s in info.shards if not (path / s["file"]).is_file()]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"{meta}: damaged ({error}); import the dataset again") from error
+        except OSError as error:  # a name that no disk takes among them
+            raise DataError(f"{meta}: cannot be read ({error.strerror}); import the dataset again") from error
         if missing:
             raise DataError(f"{path}: shards are missing: {missing}; import the dataset again")
         return cls(path, info)
