@@ -2,7 +2,8 @@
 
 A network is overconfident, and not in the same measure on short and on long lines. A logistic curve over the
 log-odds of the text and the log of its length is fitted on lines that training did not see (Platt 1999; targets
-smoothed as there). Decision record 11 compares it with temperature and isotonic regression.
+smoothed as there); where a beam search reads, over the root of -log of the text's share in it, too. Decision
+record 11 compares it with temperature, isotonic regression and other inputs.
 """
 
 import math
@@ -31,7 +32,10 @@ class Calibration:
     """For the log of the number of characters. None, as in bundles that were calibrated before it came: a curve
     over log(-log p) of the best path alone."""
     search_slope: float | None = None
-    """For the log of the odds against the text among those that a beam search found; never positive. None where no
+    """For the log of the odds against the text among those that a beam search found; never positive. None but in
+    bundles that were calibrated before `search_root_slope` came."""
+    search_root_slope: float | None = None
+    """For the root of -log of the text's share among those that a beam search found; never positive. None where no
     search reads."""
 
     def confidence(
@@ -52,10 +56,11 @@ class Calibration:
             z = self.slope * math.log(max(_FLOOR, -best_path)) + self.offset
         else:
             z = self.slope * _odds_against(log_prob) + self.length_slope * _length(num_characters) + self.offset
-        if self.search_slope is not None:
+        if self.search_slope is not None or self.search_root_slope is not None:
             if search_log_prob is None:
                 raise ValueError("this calibration is for readings of a beam search: search_log_prob is missing")
-            z += self.search_slope * _odds_against(search_log_prob)
+            z += (self.search_slope or 0.0) * _odds_against(search_log_prob)
+            z += (self.search_root_slope or 0.0) * _doubt(search_log_prob)
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, z))))
 
     def to_dict(self) -> dict[str, float]:
@@ -78,13 +83,13 @@ def fit(
         search_log_probs: log of each text's share among those that the search found; None where none searched.
     """
     if not log_probs:
-        return Calibration(length_slope=0.0, search_slope=None if search_log_probs is None else 0.0)
+        return Calibration(length_slope=0.0, search_root_slope=None if search_log_probs is None else 0.0)
     columns = {
         "slope": [_odds_against(p) for p in log_probs],
         "length_slope": [_length(n) for n in num_characters],
     }
     if search_log_probs is not None:
-        columns["search_slope"] = [_odds_against(p) for p in search_log_probs]
+        columns["search_root_slope"] = [_doubt(p) for p in search_log_probs]
     num_right, num_wrong = sum(right), len(right) - sum(right)
     # Platt's targets keep the curve finite where every line is right, or none.
     high, low = (num_right + 1) / (num_right + 2), 1 / (num_wrong + 2)
@@ -145,6 +150,14 @@ def _odds_against(log_prob: float) -> float:
     """Return log((1 - p) / p)."""
     log_prob = max(_LEAST_LOG_PROB, min(-_FLOOR, log_prob))
     return math.log(-math.expm1(log_prob)) - log_prob
+
+
+def _doubt(log_prob: float) -> float:
+    """Return the root of -log p: 0 where the search is sure, and no more than 32 where it is lost.
+
+    Nearly sure and very nearly sure are far apart in odds, and alike in how often they are right.
+    """
+    return math.sqrt(-max(_LEAST_LOG_PROB, min(0.0, log_prob)))
 
 
 def _length(num_characters: int) -> float:

@@ -34,12 +34,12 @@ def test_a_less_probable_text_is_never_more_trusted() -> None:
 def test_what_the_search_is_sure_of_counts_too() -> None:
     rng = np.random.default_rng(0)
     log_probs, searched = (-np.exp(rng.uniform(-4, 3, 3000)) for _ in range(2))
-    against, doubted = (np.log(-np.expm1(p)) - p for p in (log_probs, searched))
+    against, doubted = np.log(-np.expm1(log_probs)) - log_probs, np.sqrt(-searched)
     chance = 1 / (1 + np.exp(0.5 * against + 1.5 * doubted - 1))
     right = (rng.random(3000) < chance).tolist()
     lengths = [10] * 3000
     curve = fit(log_probs.tolist(), lengths, right, searched.tolist())
-    assert curve.search_slope == pytest.approx(-1.5, abs=0.15)
+    assert curve.search_root_slope == pytest.approx(-1.5, abs=0.15)
     found = [
         curve.confidence(log_prob=p, best_path=p, num_characters=10, search_log_prob=s)
         for p, s in zip(log_probs, searched, strict=True)
@@ -54,10 +54,19 @@ def test_odds_that_point_the_wrong_way_are_left_out() -> None:
     right = [True, True, False, False] * 10
     curve = fit(good, [10] * 40, right, bad)
     assert curve.slope < 0
-    assert curve.search_slope == 0
+    assert curve.search_root_slope == 0
     other = fit(bad, [10] * 40, right, good)
     assert other.slope == 0
-    assert other.search_slope == pytest.approx(curve.slope)
+    assert other.search_root_slope is not None
+    assert other.search_root_slope < 0
+
+
+def test_a_curve_over_the_odds_of_a_search_stays_what_it_is() -> None:
+    old = Calibration(slope=-0.5, offset=0.25, length_slope=0.0, search_slope=-1.5)
+    z = 0.25 - 1.5 * math.log(3.0)  # a text of even odds, which the search gives one share in four
+    found = old.confidence(log_prob=-math.log(2), best_path=-1.0, num_characters=10, search_log_prob=-math.log(4))
+    assert found == pytest.approx(1 / (1 + math.exp(-z)))
+    assert old.to_dict() == {"slope": -0.5, "offset": 0.25, "length_slope": 0.0, "search_slope": -1.5}
 
 
 @pytest.mark.parametrize("right", [[True] * 20, [False] * 20])
