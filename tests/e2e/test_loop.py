@@ -137,7 +137,7 @@ def test_the_loop_trains_serves_notices_a_new_hand_and_serves_a_better_model(tmp
     second, hand = summary["second_champion"], summary["new_hand"]
     assert (second["version"], second["rule"], second["promoted"]) == ("2", "recent", True), second["reason"]
     assert (hand["served_by_before"], hand["served_by_after"]) == ("1", "2")
-    assert hand["lines"] == len(arriving) - 60
+    assert hand["lines"] == len(arriving) - CORRECTED
     assert hand["after"] < 0.8 * hand["before"]
     versions = read_log(run / "prediction-log")["model_version"].to_pylist()
     assert versions.count("1") == served["lines"] + len(arriving)
