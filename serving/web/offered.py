@@ -1,6 +1,6 @@
 """Which requests the page answers: those that its own side in the browser sends, and no other of Gradio's routes.
 
-Gradio brings some ninety: they fetch addresses, run functions by name, write down what a session shows, cut films.
+Gradio brings some eighty: they fetch addresses, run functions by name, write down what a session shows, cut films.
 What is not named here is as if it were not there, and so is what a later Gradio adds.
 """
 
