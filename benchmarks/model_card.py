@@ -57,8 +57,8 @@ def card(bundle: Bundle, found: Evaluation, commands: str) -> str:
             "## How well it reads",
             "Test lines by writers that training never saw; 95 % bootstrap intervals over lines. "
             "The subset `names` (French school forms, block capitals) was not trained on at all. These test lines "
-            "were read several times while the project was built; nothing of this model was chosen by them, though "
-            "a first reading led to another look at the confidence's curve (docs/experiments.md).",
+            "were read several times while the project was built; nothing of this model was chosen by them, "
+            "though a first reading led to another look at the confidence's curve (docs/experiments.md).",
             table(found.lines, known),
             trust(known),
             parity(bundle),
