@@ -30,6 +30,8 @@ class LastWords:
         self._lasts = array("I")
         """At a line's first correction: one more than its last word's number, 0 without one; elsewhere 0."""
         self._withdrawn = bytearray()
+        self._in_order: dict[int, list[int]] = {}
+        """Of lines that lost a last word: first correction -> the corrections about the line, oldest first."""
 
     def __len__(self) -> int:
         """Return how many corrections there are, withdrawn ones included."""
@@ -64,7 +66,7 @@ class LastWords:
         self._withdrawn[number] = True
         first = self.first(number)
         if self._lasts[first] == number + 1:
-            self._lasts[first] = max(0 if self._withdrawn[one] else one + 1 for one in self._about(first))
+            self._lasts[first] = self._standing(first)
 
     def first(self, number: int) -> int:
         """Return the first correction about the same line, be it withdrawn."""
@@ -88,9 +90,30 @@ class LastWords:
         older, newer = sorted((self.first(one), self.first(other)))
         if older == newer:
             return
+        self._keep_order(older, newer)
         self._parents[newer] = older
         self._circle[older], self._circle[newer] = self._circle[newer], self._circle[older]
         self._lasts[older], self._lasts[newer] = max(self._lasts[older], self._lasts[newer]), 0
+
+    def _standing(self, first: int) -> int:
+        """Return one more than the number of the last word on a line that was not withdrawn, 0 without one.
+
+        The order is kept, since who withdraws all the corrections of a line does so one by one.
+        """
+        if first not in self._in_order:
+            self._in_order[first] = sorted(self._about(first))
+        words = self._in_order[first]
+        while words and self._withdrawn[words[-1]]:
+            words.pop()
+        return words[-1] + 1 if words else 0
+
+    def _keep_order(self, older: int, newer: int) -> None:
+        """Let a line's order last while corrections arrive; that of two older lines made one is made anew."""
+        words = self._in_order.pop(older, None)
+        self._in_order.pop(newer, None)
+        if words is not None and newer == len(self._parents) - 1:
+            words.append(newer)
+            self._in_order[older] = words
 
     def _about(self, first: int) -> list[int]:
         found = [first]
