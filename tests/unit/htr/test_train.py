@@ -9,43 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from htr.bundle import ONNX, WEIGHTS, Bundle, write_bundle
-from htr.calibration import Calibration
 from htr.errors import DataError
-from htr.evaluate import (
-    calibrate,
-    character_scores,
-    confusions,
-    evaluate,
-    profile_table,
-    rates,
-    rates_by,
-    recalibrated,
-)
 from htr.lines import CORRECTIONS, LinesDataset, LinesWriter
-from htr.plan import Plan, cosine_with_warmup
 from htr.recogniser import Recogniser
-from htr.report import build_report, read_report
 from htr.train import Progress, train
 from htr.train_config import TrainConfig
 from tests.conftest import TINY, make_line
 
 CONFIG = TrainConfig(max_lines=120, model=TINY, accelerator="cpu")
-WORDS = ("one two", "three", "seven", "eleven", "two ten", "nine")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> LinesDataset:
-    path = tmp_path_factory.mktemp("lines") / "d"
-    with LinesWriter(path) as writer:
-        for n in range(60):
-            split = "val" if n % 6 == 4 else "test" if n % 6 == 5 else "train"
-            writer.add(make_line(WORDS[n % 5], n, split=split, source="ab"[n % 2], language="eng"))
-    return LinesDataset.open(path)
 
 
 def test_training_writes_a_bundle_that_reads(dataset: LinesDataset, tmp_path: Path) -> None:
@@ -242,103 +216,6 @@ def test_a_split_without_lines_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'val'"):
         train(LinesDataset.open(tmp_path / "d"), tmp_path / "b", CONFIG, work=tmp_path / "w")
     assert not (tmp_path / "b").exists()
-
-
-def test_corrected_lines_are_repeated_up_to_their_share() -> None:
-    plan = Plan.of(
-        [40] * 110, corrected=[True] * 10 + [False] * 100,
-        max_lines=1000, batch_size=8, seed=1, correction_share=0.5,
-    )  # fmt: skip
-    assert plan.repeats[0] == 10
-    assert plan.repeats[-1] == 1
-    assert plan.epochs == 5
-    shown = [i for batch in plan.epoch(0) for i in batch]
-    assert sum(i < 10 for i in shown) == len(shown) / 2
-
-
-@given(
-    widths=st.lists(st.integers(16, 900), min_size=1, max_size=150),
-    ranks=st.integers(1, 4),
-    batch_size=st.integers(1, 8),
-)
-def test_devices_get_equally_many_batches_and_every_line_is_shown(
-    widths: list[int], ranks: int, batch_size: int
-) -> None:
-    plan = Plan.of(
-        widths, corrected=[False] * len(widths), max_lines=len(widths),
-        batch_size=batch_size, seed=1, correction_share=0.4, ranks=ranks,
-    )  # fmt: skip
-    batches = plan.epoch(0)
-    assert len(batches) == plan.batches_per_epoch * ranks
-    assert {i for batch in batches for i in batch} == set(range(len(widths)))
-    assert all(0 < len(batch) <= batch_size for batch in batches)
-
-
-def test_devices_learn_from_lines_of_about_one_width_at_a_time() -> None:
-    widths = list(range(100, 900))
-    plan = Plan.of(
-        widths, corrected=[False] * 800, max_lines=800, batch_size=8, seed=1, correction_share=0.4, ranks=2
-    )  # fmt: skip
-    batches = plan.epoch(0)
-    for first, second in zip(batches[::2], batches[1::2], strict=True):
-        assert abs(max(widths[i] for i in first) - max(widths[i] for i in second)) < 20
-
-
-def test_a_budget_below_one_epoch_is_kept() -> None:
-    plan = Plan.of([40] * 1000, corrected=[False] * 1000, max_lines=80, batch_size=8, seed=1, correction_share=0.5)
-    assert sum(map(len, plan.epoch(0))) == 80 == plan.total_lines
-
-
-def test_the_learning_rate_rises_then_falls() -> None:
-    factors = [cosine_with_warmup(step, total=100, warmup_share=0.1) for step in range(100)]
-    assert factors[:10] == sorted(factors[:10])
-    assert factors[10:] == sorted(factors[10:], reverse=True)
-    assert max(factors) == 1.0
-    assert factors[-1] == pytest.approx(0.01, abs=0.01)
-
-
-def test_an_evaluation_adds_up_and_becomes_a_report(
-    dataset: LinesDataset, tiny_bundle: Path, tmp_path: Path
-) -> None:
-    found = evaluate(Recogniser.load(tiny_bundle), dataset, ["val", "test"])
-    everything, groups = rates(found.lines), rates_by(found.lines, "source")
-    assert everything.lines == 20 == sum(group.lines for group in groups.values())
-    low, high = everything.cer_interval
-    assert low <= everything.cer <= high
-    assert sum(s.written for s in character_scores(found.lines)) == everything.characters
-    assert all(truth != reading for truth, reading, _ in confusions(found.lines))
-    assert profile_table(found.lines).num_rows == 20
-    again = recalibrated(found, calibrate(found.lines))
-    assert all(0 < line.confidence < 1 for line in again.lines)
-    assert sum(line.confidence for line in again.lines) == pytest.approx(
-        sum(line.right for line in found.lines), abs=1
-    )
-    with pytest.raises(ValueError, match="length_slope"):
-        recalibrated(found, Calibration())
-    report = tmp_path / "report.json"
-    import json
-
-    report.write_text(json.dumps(build_report(found, found)))
-    content = read_report(report)
-    assert all(line["edits"] == line["champion_edits"] for line in content["lines"])
-    assert content["challenger"]["splits"]["test"]["lines"] == 10
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"format_version": 99}', "[1]"])
-def test_a_damaged_report_is_a_data_error(tmp_path: Path, text: str) -> None:
-    (tmp_path / "r.json").write_text(text)
-    with pytest.raises(DataError, match=r"r\.json"):
-        read_report(tmp_path / "r.json")
-
-
-def test_an_undecodable_line_counts_as_read_empty(tiny_bundle: Path, tmp_path: Path) -> None:
-    from htr.lines import Line
-
-    with LinesWriter(tmp_path / "d") as writer:
-        writer.add(Line(id="x", image=b"nonsense", text="four", split="test", width=1, height=1))
-    found = evaluate(Recogniser.load(tiny_bundle), LinesDataset.open(tmp_path / "d"), ["test"])
-    assert found.lines[0].reading == ""
-    assert found.lines[0].errors.edits == 4
 
 
 def test_an_export_that_differs_from_torch_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:

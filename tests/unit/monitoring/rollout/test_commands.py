@@ -1,6 +1,5 @@
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from tests.kubernetes_api import KubernetesApi, kubernetes_api
 from tests.rollout import InventedPairs, Traits, World, place_release
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "rollout-1"
-
-
-@pytest.fixture
-def api() -> Iterator[KubernetesApi]:
-    with kubernetes_api() as api:
-        yield api
 
 
 def write_golden(folder: Path) -> None:

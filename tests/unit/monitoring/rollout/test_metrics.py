@@ -1,6 +1,5 @@
 """What Prometheus is told of a rollout is what its journal says, step by step."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,10 @@ from monitoring.governor.metrics import GovernorMetrics
 from monitoring.rollout.metrics import RolloutMetrics
 from monitoring.rollout.policy import Policy
 from tests.governor import FolderCluster, make_governor
-from tests.kubernetes_api import KubernetesApi, kubernetes_api
+from tests.kubernetes_api import KubernetesApi
 from tests.rollout import Traits, World
 
 QUICK = Policy(steps=(5, 50), min_minutes=0.0, min_requests=50)
-
-
-@pytest.fixture
-def api() -> Iterator[KubernetesApi]:
-    with kubernetes_api() as api:
-        yield api
 
 
 def read(metrics: RolloutMetrics) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """A rollout ends where its canary is champion no longer, and none of such a bundle begins."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +9,10 @@ from htr.errors import ServiceError, SettingsError
 from monitoring.rollout.journal import Journal
 from monitoring.rollout.policy import Policy
 from monitoring.rollout.records import Looked
-from tests.kubernetes_api import KubernetesApi, kubernetes_api
+from tests.kubernetes_api import KubernetesApi
 from tests.rollout import OLD, STABLE_PATH, SetAliases, Traits, World
 
 QUICK = Policy(steps=(50,), min_minutes=0.0, min_requests=100)
-
-
-@pytest.fixture
-def api() -> Iterator[KubernetesApi]:
-    with kubernetes_api() as api:
-        yield api
 
 
 @pytest.fixture
