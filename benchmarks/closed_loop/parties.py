@@ -110,19 +110,45 @@ class GovernorProcess:
             decided: dict[str, str] = json.load(answer)["decisions"][0]
             return decided
 
-    def wait_until(self, done: Callable[[dict[str, Any]], bool], what: str, timeout_s: float) -> dict[str, Any]:
-        """Return what it knows as soon as something is so; show what a training says meanwhile.
+    def wait_until(
+        self,
+        done: Callable[[dict[str, Any]], bool],
+        what: str,
+        timeout_s: float,
+        show: Callable[[str], None] = lambda line: None,
+    ) -> dict[str, Any]:
+        """Return what it knows as soon as something is so.
+
+        Args:
+            done: whether it is so, by what the governor knows.
+            what: that is waited for, in words.
+            timeout_s: seconds to wait for it.
+            show: takes each line that a training says meanwhile.
 
         Raises:
             ServiceError: it does not come to be, or the governor is gone.
         """
         assert self._process is not None  # noqa: S101 - set on entry
         deadline = time.monotonic() + timeout_s
+        said: dict[Path, int] = {}
         while not done(known := self.known()):
+            for output in self.state.glob("runs/*/output.log"):
+                for line in new_lines(output, said):
+                    show(line)
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise ServiceError(f"waited in vain for {what}; it knows {known}, see {self._log}")
             time.sleep(0.5)
         return known
+
+
+def new_lines(file: Path, read: dict[Path, int]) -> list[str]:
+    """Return the whole lines that a file has beyond the bytes that were read of it, and count them as read."""
+    with file.open("rb") as stream:
+        stream.seek(read.get(file, 0))
+        content = stream.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    read[file] = read.get(file, 0) + len(whole)
+    return whole.decode(errors="replace").splitlines()
 
 
 def governor_options(

@@ -127,7 +127,9 @@ class Story:
         self.marks["corrected, training begins"] = len(service.windows)
         self.screen.step("One training; the alert is said again meanwhile")
         again = [governor.tell(asked["verdict"], episode=asked["episode"])]
-        governor.wait_until(lambda now: now["run"] is None, "the end of the training", TRAINING_TIMEOUT_S)
+        governor.wait_until(
+            lambda now: now["run"] is None, "the end of the training", TRAINING_TIMEOUT_S, show=self.screen.note
+        )
         old_champion = known["champion"]["digest"]
         if _results(story) == ["promoted"]:  # the registry is asked after the end is written down
             governor.wait_until(lambda now: now["champion"]["digest"] != old_champion, "the new champion", QUICK_S)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.closed_loop.__main__ import bars, main
 from benchmarks.closed_loop.figure import draw
-from benchmarks.closed_loop.parties import AUTHOR, correct
+from benchmarks.closed_loop.parties import AUTHOR, correct, new_lines
 from benchmarks.closed_loop.settings import Settings
 from benchmarks.closed_loop.story import NEW, OLD
 from benchmarks.closed_loop.windows import Window
@@ -125,3 +125,12 @@ def test_without_lines_or_with_another_story_in_its_folder_it_says_what_to_do(
     assert "error: give a lines dataset with several sources: make drift-demo LINES=" in capsys.readouterr().err
     assert main([str(tmp_path / "none"), "--root", str(tmp_path / "root")]) == 2
     assert not (tmp_path / "root").exists()
+
+
+def test_what_a_training_says_is_shown_once_and_by_whole_lines(tmp_path: Path) -> None:
+    output, read = tmp_path / "output.log", dict[Path, int]()
+    output.write_bytes("train: 1 of 2\nvalidé".encode()[:-1])
+    assert new_lines(output, read) == ["train: 1 of 2"]
+    assert new_lines(output, read) == []
+    output.write_bytes("train: 1 of 2\nvalidé\nregister".encode())
+    assert new_lines(output, read) == ["validé"]
