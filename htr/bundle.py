@@ -23,7 +23,7 @@ from typing import Any
 
 from htr.alphabet import Alphabet
 from htr.calibration import Calibration
-from htr.decoding import Decoding
+from htr.decoding import LEXICON, NGRAM, Decoding
 from htr.errors import BundleError, OutputError
 from htr.image import Geometry
 from htr.lines import file_sha256
@@ -41,6 +41,8 @@ ONNX = "model.onnx"
 INT8 = "model.int8.onnx"
 REFERENCE = "reference.parquet"
 ERROR_MODEL = "error_model.json"
+ASKED = (NGRAM, LEXICON)
+"""Files that a decoding may ask."""
 LOG_PROBS = "log_probs"
 """Output of both graphs: log-softmax scores."""
 EMBEDDING = "embedding"
@@ -176,8 +178,7 @@ def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:
         OutputError: the folder exists and is not empty, is being written by another process, or cannot be written.
     """
     path = bundle.path
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise OutputError(f"{path}: already there; remove it or choose another folder")
+    refuse_what_is_there(path)
     try:
         with partial_folder(path) as partial:
             for name, content in files.items():
@@ -197,17 +198,41 @@ def write_bundle(bundle: Bundle, files: Mapping[str, Path | bytes]) -> Bundle:
     return written
 
 
+def refuse_what_is_there(path: Path) -> None:
+    """Say so before the work where a bundle cannot be written to a folder.
+
+    Raises:
+        OutputError: there is something.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path}: already there; remove it or choose another folder")
+
+
 def amend_bundle(bundle: Bundle, path: Path, files: Mapping[str, Path | bytes], **changes: Any) -> Bundle:
     """Write a copy of a bundle with some manifest fields changed and some files added or replaced.
 
-    Calibration, drift reference and error model belong to the decoding that they were made with: a copy of another
-    decoding starts without them.
+    A decoding is given together with the files that it asks: those of the one before do not go along. Calibration,
+    drift reference and error model belong to the decoding that they were made with, its language model and lexicon
+    included: a copy of another decoding starts without them.
     """
     kept: dict[str, Path | bytes] = {name: bundle.path / name for name in bundle.files}
-    if "decoding" in changes and changes["decoding"] != bundle.decoding:
-        changes.setdefault("calibration", Calibration())
-        kept = {name: file for name, file in kept.items() if name not in {REFERENCE, ERROR_MODEL}}
+    if "decoding" in changes:
+        kept = {name: file for name, file in kept.items() if name not in ASKED}
+        if changes["decoding"] != bundle.decoding or _asked(bundle.files) != _asked(_digests(files)):
+            changes.setdefault("calibration", Calibration())
+            kept = {name: file for name, file in kept.items() if name not in {REFERENCE, ERROR_MODEL}}
     return write_bundle(replace(bundle, path=path, **changes), {**kept, **files})
+
+
+def _asked(digests: Mapping[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in digests.items() if name in ASKED}
+
+
+def _digests(files: Mapping[str, Path | bytes]) -> dict[str, str]:
+    return {
+        name: hashlib.sha256(file).hexdigest() if isinstance(file, bytes) else file_sha256(file)
+        for name, file in files.items()
+    }
 
 
 def short(digest: str) -> str:

@@ -8,7 +8,7 @@ from outside (torchrun, or Kubeflow's trainer), with the same command. Data orde
 of the seed and of how many devices share the work.
 """
 
-import os
+import errno
 import re
 import threading
 from collections.abc import Iterator
@@ -19,60 +19,21 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
-from lightning.pytorch.strategies import DDPStrategy
+from safetensors import SafetensorError
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from htr.errors import DivergedError, PreemptedError
+from htr.devices import Devices
+from htr.errors import DivergedError, OutputError, PreemptedError, SettingsError
 from htr.keeper import Keeper, OnProgress, quiet
-from htr.module import STOPPED, LineModule
+from htr.module import PRECISION, STOPPED, LineModule
 from htr.preemption import Elsewhere, Preemption, passed_on
 
 LAST, BEST = "last.ckpt", "best.safetensors"
 """Files that a training goes on from."""
-LAUNCHED = ("TORCHELASTIC_RUN_ID", "LOCAL_RANK")
-"""Set where somebody else starts the processes: torchrun, or Kubeflow's trainer."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Devices:
-    """What to train on."""
-
-    accelerator: str
-    """Lightning's name: auto, cpu, gpu."""
-    count: int = 1
-    """Of each machine."""
-    machines: int = 1
-    precision: str = "auto"
-    """``32``, ``bf16``, or ``auto``: bf16 where the processor or GPU computes with it."""
-    num_threads: int = 1
-    """Processor threads of each process."""
-
-    @property
-    def ranks(self) -> int:
-        """Devices in all."""
-        return self.count * self.machines
-
-    @property
-    def started_outside(self) -> bool:
-        """Whether this process is one of several that something else started."""
-        return self.ranks > 1 and any(name in os.environ for name in LAUNCHED)
-
-    def strategy(self) -> Any:
-        """Return Lightning's strategy; processes of our own are spawned, never forked from a running torch."""
-        if self.ranks == 1:
-            return "auto"
-        # The module averages batch norm's figures before it judges: no exchange at every step.
-        return DDPStrategy(
-            start_method="popen" if self.started_outside else "spawn",
-            forward_sync_buffers=False,
-            gradient_as_bucket_view=True,
-        )
-
-    def lightning_precision(self) -> Any:
-        """Return Lightning's name of the precision."""
-        fits = self.precision == "bf16" or (self.precision == "auto" and _computes_with_bf16(self.accelerator))
-        return "bf16-mixed" if fits else "32-true"
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+"""What a disk that cannot be written to is told by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,42 +96,23 @@ class Fit:
 
         Raises:
             DivergedError: the loss is no number any more.
+            OutputError: the folder cannot be written.
             PreemptedError: SIGTERM came; the checkpoint is written.
+            SettingsError: this machine has no such devices.
             StoreError: a checkpoint kept elsewhere cannot be had.
+            KeyboardInterrupt: somebody stopped it; what is on disk is the last whole epoch.
         """
         quiet()
         self.folder.mkdir(parents=True, exist_ok=True)
         last = self.folder / LAST
         if self._elsewhere is not None and not last.is_file():
             self._elsewhere.bring(self.folder)
-        resumed_at = _epochs_done(_checkpoint(last)) if last.is_file() else 0
+        begun = _checkpoint(last) if last.is_file() else {}
+        resumed_at = _epochs_done(begun) if begun else 0
         with self._telling(on_progress) as tell:
-            trainer = pl.Trainer(
-                accelerator=self._devices.accelerator,
-                devices=self._devices.count,
-                num_nodes=self._devices.machines,
-                strategy=self._devices.strategy(),
-                precision=self._devices.lightning_precision(),
-                use_distributed_sampler=False,
-                max_epochs=self._module.plan.epochs,
-                gradient_clip_val=clip_norm,
-                callbacks=self._callbacks(tell),
-                reload_dataloaders_every_n_epochs=1,
-                num_sanity_val_steps=0,
-                logger=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                deterministic="warn",
-            )
+            trainer = self._trainer(begun, resumed_at, clip_norm=clip_norm, tell=tell)
             with passed_on() if self._spawns else nullcontext():
-                try:
-                    # Tensors and plain values only: a checkpoint is never allowed to run code.
-                    trainer.fit(self._module, ckpt_path=last if last.is_file() else None, weights_only=True)
-                except ProcessRaisedException as error:  # of a spawned process, as text
-                    for kind in (DivergedError, PreemptedError):
-                        if (found := re.search(rf"{kind.__name__}: (.+)", str(error))) is not None:
-                            raise kind(found[1]) from error
-                    raise
+                self._fit(trainer, last)
         if self._devices.started_outside and not trainer.is_global_zero:
             return None
         # Spawned processes took their state with them: what counts is what they wrote.
@@ -180,6 +122,64 @@ class Fit:
         return Fitted(
             best_cer=kept["best_cer"], epochs=int(end["epoch"]) + 1, resumed_at=resumed_at, loader_share=share
         )
+
+    def _trainer(
+        self, begun: dict[str, Any], resumed_at: int, *, clip_norm: float, tell: OnProgress
+    ) -> pl.Trainer:
+        """Return Lightning's trainer, which trains nothing where the run that is gone on with had ended.
+
+        Args:
+            begun: the checkpoint that is gone on from, empty for none.
+            resumed_at: epochs that it has behind it.
+            clip_norm: largest gradient norm.
+            tell: takes progress.
+        """
+        try:
+            return pl.Trainer(
+                accelerator=self._devices.accelerator,
+                devices=self._devices.count,
+                num_nodes=self._devices.machines,
+                strategy=self._devices.strategy(),
+                precision=self._devices.lightning_precision(begun.get(PRECISION, "")),
+                use_distributed_sampler=False,
+                max_epochs=resumed_at if _out_of_patience(begun) else self._module.plan.epochs,
+                gradient_clip_val=clip_norm,
+                callbacks=self._callbacks(tell),
+                reload_dataloaders_every_n_epochs=1,
+                num_sanity_val_steps=0,
+                logger=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                deterministic="warn",
+            )
+        except MisconfigurationException as error:
+            said = str(error).splitlines()[0]
+            raise SettingsError(
+                f"{self._devices.count} devices of accelerator {self._devices.accelerator!r}: {said}; choose "
+                "others that this machine has"
+            ) from error
+
+    def _fit(self, trainer: pl.Trainer, last: Path) -> None:
+        try:
+            # Tensors and plain values only: a checkpoint is never allowed to run code.
+            trainer.fit(self._module, ckpt_path=last if last.is_file() else None, weights_only=True)
+        except ProcessRaisedException as error:  # of a spawned process, as text
+            for kind in (DivergedError, OutputError, PreemptedError):
+                if (found := re.search(rf"{kind.__name__}: (.+)", str(error))) is not None:
+                    raise kind(found[1]) from error
+            raise
+        except (OSError, SafetensorError) as error:
+            if isinstance(error, OSError) and error.errno not in DISK:
+                raise
+            said = error.strerror if isinstance(error, OSError) else error
+            raise OutputError(
+                f"{self.folder}: cannot be written ({said}); free the disk or choose another work folder, and run "
+                "the same command again: it goes on from the last whole epoch"
+            ) from error
+        except SystemExit as error:  # how Lightning answers Ctrl-C
+            if trainer.interrupted:
+                raise KeyboardInterrupt from error
+            raise
 
     @property
     def _spawns(self) -> bool:
@@ -259,9 +259,8 @@ def _epochs_done(checkpoint: dict[str, Any]) -> int:
     return int(checkpoint["epoch"]) + (0 if STOPPED in checkpoint else 1)
 
 
-def _computes_with_bf16(accelerator: str) -> bool:
-    """Return whether bf16 is a gain: emulated, it is many times slower than 32 bits."""
-    if accelerator in {"auto", "gpu"} and torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capability = torch.backends.cpu.get_cpu_capability()
-    return capability == "AVX512" and bool(torch.cpu._is_avx512_bf16_supported())
+def _out_of_patience(checkpoint: dict[str, Any]) -> bool:
+    """Return whether the training of a checkpoint had stopped early; Lightning forgets that, and would go on."""
+    states = checkpoint.get("callbacks", {}).items()
+    waits = [state for name, state in states if name.startswith(EarlyStopping.__qualname__)]
+    return STOPPED not in checkpoint and any(state["wait_count"] >= state["patience"] for state in waits)

@@ -137,8 +137,17 @@ def line_tensor(grey: Grey, geometry: Geometry, levels: Levels | None = None) ->
 
 def scaled_width(grey: Grey, geometry: Geometry) -> int:
     """Return the width in pixels that `line_tensor` scales a line to, before it pads it."""
+    return max(1, min(_width_at_height(grey, geometry), geometry.max_width))
+
+
+def is_squeezed(grey: Grey, geometry: Geometry) -> bool:
+    """Return whether a line is wider than is read at its height, so that `line_tensor` makes it narrower."""
+    return _width_at_height(grey, geometry) > geometry.max_width
+
+
+def _width_at_height(grey: Grey, geometry: Geometry) -> int:
     width: int = round(grey.shape[1] * geometry.height / grey.shape[0])
-    return max(1, min(width, geometry.max_width))
+    return width
 
 
 def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -17,11 +17,13 @@ from htr.errors import DivergedError
 from htr.image import Geometry
 from htr.metrics import ErrorCounts, count_errors
 from htr.model import LineNet
-from htr.plan import Plan, cosine_with_warmup
+from htr.plan import Plan, cosine_with_warmup, judged_together
 from htr.store import LineStore
 
 STOPPED = "stopped"
 """Of a checkpoint: there where an epoch was cut short."""
+PRECISION = "precision"
+"""Of a checkpoint: Lightning's name of what it was trained in."""
 
 
 class LineModule(pl.LightningModule):
@@ -140,7 +142,8 @@ class LineModule(pl.LightningModule):
         return together.cpu()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what an epoch that was cut short needs beyond Lightning's own."""
+        """Add the precision, and what an epoch that was cut short needs, beyond Lightning's own."""
+        checkpoint[PRECISION] = self.trainer.precision
         if self._stopping:
             checkpoint[STOPPED] = self._stopping
 
@@ -166,10 +169,7 @@ class LineModule(pl.LightningModule):
 
     def val_dataloader(self) -> EpochBatches:
         """Return this device's validation lines, widest last."""
-        widths = self._val_lines.widths
-        order = sorted(range(len(widths)), key=lambda i: widths[i])
-        size = 2 * self.plan.batch_size
-        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        batches = judged_together(self._val_lines.widths, 2 * self.plan.batch_size, self.plan.ranks)
         share = (self.trainer.global_rank, self.plan.ranks)
         return EpochBatches(self._val_lines, batches, geometry=self._geometry, share=share)
 

@@ -99,3 +99,16 @@ def cosine_with_warmup(step: int, *, total: int, warmup_share: float) -> float:
         return (step + 1) / warmup
     progress = min(1.0, (step - warmup) / max(1, total - warmup))
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def judged_together(widths: Sequence[int], batch_size: int, ranks: int) -> list[list[int]]:
+    """Return the batches of validation lines, widest last, by their places.
+
+    Args:
+        widths: of the lines, in pixels; at least as many as there are ranks.
+        batch_size: lines in a batch; fewer where some device would have no batch otherwise.
+        ranks: devices that batches are dealt out to by turns.
+    """
+    order = sorted(range(len(widths)), key=lambda i: widths[i])
+    size = max(1, min(batch_size, len(order) // ranks))
+    return [order[i : i + size] for i in range(0, len(order), size)]

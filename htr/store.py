@@ -3,8 +3,8 @@
     FOLDER/<key>.ink    uint8, 0 paper .. 255 ink, one line's (H, W) after the other
     FOLDER/<key>.json   ids, sources, widths, class ids, and what was left out
 
-The key covers the lines, the split, the preprocessing and the alphabet: another dataset, or another release that
-scales differently, never meets the wrong file. Both files appear whole or not at all.
+The key covers the lines, the split, the preprocessing, the alphabet and what is left out: another dataset, or
+another release that scales differently, never meets the wrong file. Both files appear whole or not at all.
 """
 
 import hashlib
@@ -23,8 +23,11 @@ import numpy.typing as npt
 from htr.alphabet import Alphabet
 from htr.ctc import steps_needed
 from htr.errors import ImageError, OutputError
-from htr.image import Geometry, decode, line_tensor
+from htr.image import Geometry, decode, is_squeezed, line_tensor
 from htr.lines import LinesDataset
+
+RULES = 2
+"""Counts up whenever other lines are left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +52,7 @@ class LineStore(Sequence[Sample]):
     widths: list[int]
     class_ids: list[list[int]]
     excluded: list[tuple[str, str]] = field(default_factory=list)
-    """(line id, reason); reasons: ``undecodable``, ``unknown_character``, ``too_few_steps``, ..."""
+    """(line id, reason); reasons: ``undecodable``, ``unknown_character``, ``too_few_steps``, ``too_long``, ..."""
 
     def __post_init__(self) -> None:
         self._starts = [0, *accumulate(self.height * width for width in self.widths)]
@@ -107,7 +110,7 @@ def open_store(
         OutputError: the folder cannot be written.
     """
     key = hashlib.sha256(
-        json.dumps([dataset.digest, split, geometry.fingerprint(), list(alphabet.characters)]).encode()
+        json.dumps([RULES, dataset.digest, split, geometry.fingerprint(), list(alphabet.characters)]).encode()
     ).hexdigest()[:16]
     ink, index = folder / f"{key}.ink", folder / f"{key}.json"
     if not index.is_file():
@@ -147,10 +150,14 @@ def _decode(
                 found["excluded"].append((line.id, "unknown_character"))
                 continue
             try:
-                tensor_1HW = line_tensor(decode(line.image), geometry)
+                grey = decode(line.image)
             except ImageError as error:
                 found["excluded"].append((line.id, error.reason))
                 continue
+            if is_squeezed(grey, geometry):  # nobody writes like that: it would teach letters that do not exist
+                found["excluded"].append((line.id, "too_long"))
+                continue
+            tensor_1HW = line_tensor(grey, geometry)
             class_ids = alphabet.encode(line.text)  # in visual order, so that other characters are neighbours
             if tensor_1HW.shape[2] // geometry.column_step < steps_needed(class_ids):
                 found["excluded"].append((line.id, "too_few_steps"))

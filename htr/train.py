@@ -21,11 +21,12 @@ import torch
 from safetensors.torch import load_file
 
 from htr.alphabet import Alphabet
-from htr.bundle import Bundle, write_bundle
+from htr.bundle import Bundle, refuse_what_is_there, write_bundle
 from htr.checkpoint_store import CheckpointStore
+from htr.devices import Devices
 from htr.errors import DataError, OutputError
 from htr.export import bundle_files, load_net
-from htr.fitting import BEST, LAST, Choice, Devices, Fit
+from htr.fitting import BEST, LAST, Choice, Fit
 from htr.image import Geometry
 from htr.lines import CORRECTIONS, LinesDataset
 from htr.model import LineNet, ModelConfig, deepened
@@ -102,11 +103,13 @@ def train(
 
     Raises:
         DataError: a split has no usable line.
-        OutputError: there is something at ``out``, or it cannot be written.
+        OutputError: there is something at ``out``, or it or ``work`` cannot be written.
+        SettingsError: this machine has no such devices.
         PreemptedError: SIGTERM came while it learnt; the same call goes on.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: already there; remove it or choose another folder")
+    refuse_what_is_there(out)
+    if work.resolve().is_relative_to(out.resolve()):
+        raise OutputError(f"{work}: lies in {out}, where the bundle alone may lie; choose another work folder")
     torch.set_num_threads(config.num_threads)
     torch.manual_seed(config.seed)
     alphabet = Alphabet.of_texts(dataset.texts("train"))
@@ -161,6 +164,11 @@ def train(
     choice = Choice(keep_last=keep_last, patience=config.patience, averaging=config.averaging)
     key = _key(dataset, config, base)
     elsewhere = CheckpointStore(address=checkpoints, key=key, names=(LAST, BEST)) if checkpoints else None
+    if len(val_lines) < devices.ranks:
+        raise DataError(
+            f"{dataset.path}: {len(val_lines)} usable lines in split 'val' for {devices.ranks} devices; "
+            "each of them judges at least one: give more lines, or fewer devices"
+        )
     fit = Fit(work / key, module, devices, choice, elsewhere)
 
     def told(done: int, rate: float, epoch: int, metrics: dict[str, float]) -> None:

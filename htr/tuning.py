@@ -13,10 +13,10 @@ import numpy as np
 
 from htr.alphabet import Alphabet, normalise
 from htr.beam import BeamSearch
-from htr.bundle import Bundle, amend_bundle
+from htr.bundle import Bundle, amend_bundle, refuse_what_is_there
 from htr.ctc import Scores, best_path
 from htr.decoding import LEXICON, NGRAM, Decoding
-from htr.errors import DataError, ImageError, OutputError
+from htr.errors import DataError, ImageError
 from htr.evaluate import calibrate, evaluate
 from htr.image import decode
 from htr.lexicon import Lexicon
@@ -95,8 +95,7 @@ def tune(
         DataError: no training text, or no validation line that can be read.
         OutputError: there is something at ``out``, or it cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: already there; remove it or choose another folder")
+    refuse_what_is_there(out)
     found = find_decoding(
         bundle,
         dataset,

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from htr.image import Decoded, Geometry
+from htr.image import Decoded, Geometry, is_squeezed
 from htr.levels import Levels
 
 BLANK_SHARE = 1 / 10_000
@@ -44,13 +44,12 @@ def judge(image: Decoded, geometry: Geometry, *, levels: Levels) -> tuple[Verdic
         geometry: how the network wants it.
         levels: its grey levels.
     """
-    height, width = image.grey.shape
     is_blank = levels.beyond_noise < BLANK_SHARE
     remarks = {
         Verdict.BLANK: is_blank,
         Verdict.INVERTED_AND_FIXED: not is_blank and levels.light_on_dark,
         Verdict.ROTATED_AND_FIXED: image.turned,
-        Verdict.TOO_LONG: round(width * geometry.height / height) > geometry.max_width,
+        Verdict.TOO_LONG: is_squeezed(image.grey, geometry),
         Verdict.ANIMATED: image.more_frames,
     }
     return tuple(verdict for verdict, applies in remarks.items() if applies) or (Verdict.OK,)

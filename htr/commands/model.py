@@ -8,14 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from htr.bundle import ERROR_MODEL, REFERENCE, Bundle, amend_bundle
+from htr.bundle import ERROR_MODEL, REFERENCE, Bundle, amend_bundle, refuse_what_is_there
 from htr.decoding import MAX_BEAM, Decoding
 from htr.errors import DataError, ImageError, OutputError, SettingsError
 from htr.lines import SPLITS
 from htr.pretrained import PRETRAINED, resolve
 from htr.recogniser import Recogniser
+from htr.verdicts import Verdict
 from htr.versions import open_lines
 
+DOUBTFUL = {
+    Verdict.BLANK: "nothing on it but paper, so the text is made up",
+    Verdict.TOO_LONG: "wider than is read at its height; squeezed, and read the worse for it",
+    Verdict.ANIMATED: "several frames or pages; only the first was read",
+}
+"""What `read` says of an image whose text is not to be relied on."""
 Say = Callable[[str], None]
 
 
@@ -161,6 +168,7 @@ def _calibrate(args: argparse.Namespace, say: Say) -> int:
 
     if args.spoilt < 0:
         raise SettingsError(f"--spoilt must be 0 or more, got {args.spoilt}")
+    refuse_what_is_there(args.out)
     lines = open_lines(args.lines)
     bundle = certify(Bundle.open(resolve(args.bundle)), lines, split=args.split)
     recogniser = Recogniser(bundle)
@@ -228,6 +236,10 @@ def _read(args: argparse.Namespace, say: Say) -> int:
     else:
         for answer in answers:
             say(answer["text"] or "")
+    for answer in answers:
+        for verdict, meaning in DOUBTFUL.items():
+            if verdict in answer.get("verdicts", ()):
+                sys.stderr.write(f"{answer['file']}: {verdict}: {meaning}\n")
     failed = [answer for answer in answers if "error" in answer]
     for answer in failed:
         sys.stderr.write(f"error: {answer['file']}: {answer['error']}\n")
@@ -237,13 +249,15 @@ def _read(args: argparse.Namespace, say: Say) -> int:
 def _read_file(recogniser: Recogniser, file: Path, *, characters: bool, alternatives: int) -> dict[str, Any]:
     """Return file, text and confidence, and what else was asked for; one bad file does not spoil the others."""
     try:
-        (reading,) = recogniser.read([file.read_bytes()], characters=characters, alternatives=alternatives)
+        (seen,) = recogniser.observe([file.read_bytes()], characters=characters, alternatives=alternatives)
     except OSError as error:
         do = f"name its images: {file}/*.png" if isinstance(error, IsADirectoryError) else "check the path"
         return {"file": str(file), "text": None, "confidence": None, "error": f"{error.strerror}; {do}"}
     except ImageError as error:
         return {"file": str(file), "text": None, "confidence": None, "error": str(error)}
+    reading = seen.reading
     answer: dict[str, Any] = {"file": str(file), "text": reading.text, "confidence": round(reading.confidence, 4)}
+    answer["verdicts"] = [verdict.value for verdict in seen.verdicts]
     if characters:
         answer["characters"] = [
             {

@@ -104,6 +104,21 @@ def test_the_decoding_is_kept_and_its_files_must_be_there(tiny_bundle: Path, tmp
         Bundle.open(without.path)
 
 
+def test_what_belongs_to_another_language_model_does_not_go_along(tiny_bundle: Path, tmp_path: Path) -> None:
+    decoding = Decoding(beam=8, ngram_weight=0.5, insertion_bonus=0.25)
+    plain = Bundle.open(tiny_bundle)
+    tuned = amend_bundle(plain, tmp_path / "tuned", {NGRAM: b"a model"}, decoding=decoding)
+    whole = amend_bundle(tuned, tmp_path / "whole", {REFERENCE: b"rows"}, calibration=CURVE)
+    same = amend_bundle(whole, tmp_path / "same", {NGRAM: b"a model"}, decoding=decoding)
+    assert same.files == whole.files
+    assert same.calibration == CURVE
+    other = amend_bundle(whole, tmp_path / "other", {NGRAM: b"another"}, decoding=decoding)
+    assert REFERENCE not in other.files
+    assert other.calibration == Calibration()
+    without = amend_bundle(whole, tmp_path / "without", {}, decoding=None)
+    assert set(without.files) == set(plain.files)
+
+
 @pytest.mark.parametrize("decoding", [{"beam": 0}, {"beam": "wide"}, {"unheard_of": 1}, "best", []])
 def test_an_impossible_decoding_is_a_damaged_manifest(copy: Path, decoding: object) -> None:
     change(copy, decoding=decoding)

@@ -1,10 +1,10 @@
 """Which lines are shown, in what order, and how fast the learning rate falls."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from htr.plan import Plan, cosine_with_warmup
+from htr.plan import Plan, cosine_with_warmup, judged_together
 
 
 def test_corrected_lines_are_repeated_up_to_their_share() -> None:
@@ -58,3 +58,12 @@ def test_the_learning_rate_rises_then_falls() -> None:
     assert factors[10:] == sorted(factors[10:], reverse=True)
     assert max(factors) == 1.0
     assert factors[-1] == pytest.approx(0.01, abs=0.01)
+
+
+@given(lines=st.integers(1, 80), ranks=st.integers(1, 6), batch_size=st.integers(1, 16))
+def test_every_device_judges_some_validation_lines(lines: int, ranks: int, batch_size: int) -> None:
+    assume(lines >= ranks)
+    batches = judged_together([7 * n % 100 for n in range(lines)], batch_size, ranks)
+    assert all(batches[rank::ranks] for rank in range(ranks))
+    assert sorted(i for batch in batches for i in batch) == list(range(lines))
+    assert all(len(batch) <= batch_size for batch in batches)

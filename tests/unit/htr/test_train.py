@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from htr.bundle import ONNX, WEIGHTS, Bundle, write_bundle
-from htr.errors import DataError
+from htr.errors import DataError, OutputError, SettingsError
 from htr.lines import CORRECTIONS, LinesDataset, LinesWriter
 from htr.recogniser import Recogniser
 from htr.train import Progress, train
@@ -208,6 +209,63 @@ def test_an_auxiliary_decoder_teaches_survives_a_kill_and_stays_out_of_the_bundl
         assert abs(value - weights["resumed"][name]).max() < 1e-6, name
     for other in ("plain", "smoothed"):
         assert any(abs(v - weights[other][n]).max() > 1e-5 for n, v in weights["alone"].items()), other
+
+
+def test_a_training_that_had_stopped_early_is_not_trained_on(dataset: LinesDataset, tmp_path: Path) -> None:
+    config = replace(CONFIG, patience=1, learning_rate=1e-7)  # nothing is learnt, so that it stops
+    first = train(dataset, tmp_path / "first", config, work=tmp_path / "w")
+    again = train(dataset, tmp_path / "again", config, work=tmp_path / "w")
+    assert first.epochs < 3
+    assert again.epochs == again.resumed_at_epoch == first.epochs
+    assert again.validation_cer == first.validation_cer
+    assert (tmp_path / "again" / WEIGHTS).read_bytes() == (tmp_path / "first" / WEIGHTS).read_bytes()
+
+
+def test_a_work_folder_where_the_bundle_shall_lie_is_refused_before_the_work(
+    dataset: LinesDataset, tmp_path: Path
+) -> None:
+    for work in (tmp_path / "b", tmp_path / "b" / "work"):
+        with pytest.raises(OutputError, match="choose another work folder"):
+            train(dataset, tmp_path / "b", CONFIG, work=work)
+        assert not work.exists()
+
+
+def test_a_work_folder_that_fills_up_is_told_and_the_next_try_goes_on(
+    dataset: LinesDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("htr.keeper.save_file", full)
+        with pytest.raises(OutputError, match=r"No space left.*free the disk"):
+            train(dataset, tmp_path / "b", CONFIG, work=tmp_path / "w")
+    assert not (tmp_path / "b").exists()
+    assert train(dataset, tmp_path / "b", CONFIG, work=tmp_path / "w").bundle.path == tmp_path / "b"
+
+
+def test_a_device_that_is_not_there_is_a_settings_error(dataset: LinesDataset, tmp_path: Path) -> None:
+    missing = "mps" if torch.cuda.is_available() else "gpu"
+    with pytest.raises(SettingsError, match=f"accelerator '{missing}'"):
+        train(dataset, tmp_path / "b", replace(CONFIG, accelerator=missing), work=tmp_path / "w")
+
+
+def test_more_devices_than_validation_lines_are_refused(dataset: LinesDataset, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="10 usable lines in split 'val' for 11 devices"):
+        train(dataset, tmp_path / "b", replace(CONFIG, devices=11), work=tmp_path / "w")
+
+
+def test_who_stops_it_by_the_keyboard_gets_a_keyboard_interrupt(dataset: LinesDataset, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 1:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, tmp_path / "b", CONFIG, work=tmp_path / "w", on_progress=stop)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def test_a_split_without_lines_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from htr.__main__ import main
 from htr.bundle import REFERENCE, Bundle
@@ -63,7 +64,22 @@ def test_read_tells_characters_and_alternatives_where_asked(
     assert answer["alternatives"][0]["text"] == answer["text"]
     assert 1 < len(answer["alternatives"]) <= 3
     assert main(["read", "--bundle", str(tiny_bundle), "--json", name]) == 0
-    assert sorted(json.loads(capsys.readouterr().out)[0]) == ["confidence", "file", "text"]
+    assert sorted(json.loads(capsys.readouterr().out)[0]) == ["confidence", "file", "text", "verdicts"]
+
+
+def test_read_says_which_text_is_not_to_be_relied_on(
+    tiny_bundle: Path, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [str(images[0]), str(tmp_path / "blank.png"), str(tmp_path / "wide.png")]
+    Image.new("L", (800, 60), 230).save(names[1])
+    Image.open(images[0]).convert("L").resize((20_000, 40)).save(names[2])
+    assert main(["read", "--bundle", str(tiny_bundle), *names, "--json"]) == 0
+    told = capsys.readouterr()
+    assert [answer["verdicts"] for answer in json.loads(told.out)] == [["ok"], ["blank"], ["too_long"]]
+    assert main(["read", "--bundle", str(tiny_bundle), *names]) == 0
+    assert capsys.readouterr().err == told.err
+    said = [line.split(": ")[:2] for line in told.err.splitlines()]
+    assert said == [[names[1], "blank"], [names[2], "too_long"]]
 
 
 def test_tuning_through_the_command(
@@ -117,6 +133,10 @@ def test_calibrating_changes_the_confidence_and_nothing_else(
         (["evaluate", "{lines}", "--bundle", "{bundle}", "--out", "{tmp}/no/where"], "cannot be written"),
         (["calibrate", "{lines}", "--bundle", "{bundle}", "--split", "recent", "--out", "{tmp}/x"], "no readable"),
         (["calibrate", "{lines}", "--bundle", "{bundle}", "--out", "{lines}"], "already there"),
+        (
+            ["calibrate", "{tmp}/none", "--bundle", "{bundle}", "--out", "{lines}"],
+            "already there",
+        ),  # before the work
         (["read", "{tmp}/a.png", "--bundle", "{tmp}"], "not a model bundle"),
         (["read", "{tmp}/a.png", "--bundle", "{bundle}", "--characters"], "add --json"),
         (["read", "{tmp}/a.png", "--bundle", "{bundle}", "--json", "--alternatives", "-1"], "within 0..1024"),
