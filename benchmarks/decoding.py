@@ -25,6 +25,7 @@ from htr.lexicon import Lexicon
 from htr.lines import SPLITS, LinesDataset
 from htr.metrics import ErrorCounts, bootstrap_ratio, count_errors, paired_bootstrap
 from htr.ngram import NGram
+from htr.pretrained import resolve
 from htr.recogniser import Recogniser
 from htr.tuning import START, ScoredLine, scored_lines, search_weights
 
@@ -34,7 +35,7 @@ Decoder = Callable[[Scores], tuple[int, ...]]
 def main() -> None:
     """Print the orders of the language model, then one row a decoder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", help="folder of a bundle; pretrained: the one that ships")
     parser.add_argument("lines", type=Path)
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--max-lines", type=int, default=100_000, help="lines of the split")
@@ -42,10 +43,11 @@ def main() -> None:
     parser.add_argument("--beam", type=int, default=Decoding().beam)
     parser.add_argument("--orders", action="store_true", help="also measure language models of other orders")
     args = parser.parse_args()
-    recogniser, dataset = Recogniser.load(args.bundle), LinesDataset.open(args.lines)
-    alphabet, texts = recogniser.bundle.alphabet, dataset.texts("train")
+    recogniser, dataset = Recogniser.load(resolve(args.bundle)), LinesDataset.open(args.lines)
+    alphabet = recogniser.bundle.alphabet
+    texts = [alphabet.visual(text) for text in dataset.texts("train")]  # as the network goes along the line
     if args.orders:
-        print_orders(texts, dataset.texts("val"))
+        print_orders(texts, [alphabet.visual(text) for text in dataset.texts("val")])
     ngram, lexicon = NGram.fit(texts), Lexicon.of_texts(texts)
     val = list(scored_lines(recogniser, dataset, "val", max_lines=args.tune_lines))
     started = time.process_time()

@@ -269,8 +269,11 @@ def _grey_levels(image: Image.Image) -> Grey:
         values = np.asarray(image, dtype=np.float32)
         if not np.isfinite(values).all():
             raise ValueError("pixels that are no numbers")
-        top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max()))
-        return np.asarray(np.clip(values / top * 255.0, 0, 255), dtype=np.uint8)
+        low, high = min(0.0, float(values.min())), float(values.max())
+        # How many bits a scanner had is written nowhere: the fewest that hold the brightest pixel.
+        depths = [1.0] if image.mode == "F" else [255.0, 4095.0, 65535.0]
+        top = next((depth for depth in depths if depth >= high), high)
+        return np.asarray(np.clip((values - low) / (top - low) * 255.0, 0, 255), dtype=np.uint8)
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         rgba = image.convert("RGBA")
         paper = Image.new("RGBA", rgba.size, "white")

@@ -53,6 +53,23 @@ def test_a_blank_line_stays_blank() -> None:
     assert line_tensor(noise, Geometry()).mean() < 0.15
 
 
+@pytest.mark.parametrize("levels", ["8 bits in 32", "12 bits in 16", "-1 to 1", "0 to 1", "0 to 100,000"])
+def test_levels_of_other_depths_read_alike(levels: str) -> None:
+    grey = decode(line_png("one two"))
+    pixels = {
+        "8 bits in 32": grey.astype(np.int32),
+        "12 bits in 16": (grey.astype(np.uint16) << 4),
+        "-1 to 1": grey.astype(np.float32) / 127.5 - 1,
+        "0 to 1": grey.astype(np.float32) / 255,
+        "0 to 100,000": grey.astype(np.float32) / 255 * 100_000,
+    }[levels]
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "TIFF")
+    found = decode(out.getvalue())
+    stretched = [(one.astype(int) - one.min()) / (int(one.max()) - int(one.min())) for one in (grey, found)]
+    assert np.abs(stretched[0] - stretched[1]).max() < 0.02
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "CMYK", "I;16"])
 def test_every_pixel_format_reads_alike(mode: str) -> None:
     image = grey_line()
