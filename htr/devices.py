@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
+from htr.errors import SettingsError
+
 logger = logging.getLogger(__name__)
 
 FULL, HALF = "32-true", "bf16-mixed"
@@ -29,6 +31,18 @@ class Devices:
     """``32``, ``bf16``, or ``auto``: bf16 where the processor or GPU computes with it."""
     num_threads: int = 1
     """Processor threads of each process."""
+
+    def check(self) -> None:
+        """Refuse what would wait for ever.
+
+        Raises:
+            SettingsError: several machines, and nothing that brings their processes together.
+        """
+        if self.machines > 1 and not self.started_outside:
+            raise SettingsError(
+                f"{self.machines} machines: start the same command on each of them by torchrun, or as a TrainJob; "
+                "nothing says here where the others are"
+            )
 
     @property
     def ranks(self) -> int:

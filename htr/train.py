@@ -110,6 +110,14 @@ def train(
     refuse_what_is_there(out)
     if work.resolve().is_relative_to(out.resolve()):
         raise OutputError(f"{work}: lies in {out}, where the bundle alone may lie; choose another work folder")
+    devices = Devices(
+        accelerator=config.accelerator,
+        count=config.devices,
+        machines=config.machines,
+        precision=config.precision,
+        num_threads=config.num_threads,
+    )
+    devices.check()
     torch.set_num_threads(config.num_threads)
     torch.manual_seed(config.seed)
     alphabet = Alphabet.of_texts(dataset.texts("train"))
@@ -123,13 +131,6 @@ def train(
         net = LineNet(config.model, len(alphabet))
         geometry = Geometry(height=config.model.height, column_step=config.model.column_step)
     train_lines, val_lines = _load(dataset, work / "lines", geometry, alphabet, on_progress)
-    devices = Devices(
-        accelerator=config.accelerator,
-        count=config.devices,
-        machines=config.machines,
-        precision=config.precision,
-        num_threads=config.num_threads,
-    )
     corrected = [source == CORRECTIONS for source in train_lines.sources]
     if base is not None and (config.base_norm == "held" or (config.base_norm == "auto" and any(corrected))):
         net.hold_norms(ModelConfig.from_dict(base.architecture).residual)

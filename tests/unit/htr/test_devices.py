@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from htr import devices
-from htr.devices import FULL, HALF, Devices
+from htr.devices import FULL, HALF, LAUNCHED, Devices
+from htr.errors import SettingsError
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,13 @@ def test_a_training_goes_on_as_it_began_where_it_can_and_says_where_it_cannot(
     with caplog.at_level(logging.WARNING):
         assert Devices(accelerator="cpu", precision=asked).lightning_precision(begun) == got
     assert ("bf16" in caplog.text) == (begun == HALF and not able)
+
+
+def test_several_machines_that_nothing_brings_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in LAUNCHED:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingsError, match="by torchrun"):
+        Devices(accelerator="cpu", machines=2).check()
+    Devices(accelerator="cpu", count=2).check()
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    Devices(accelerator="cpu", machines=2).check()
