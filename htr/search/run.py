@@ -19,14 +19,14 @@ import optuna
 from optuna.trial import TrialState
 
 from htr.bundle import Bundle
-from htr.errors import DivergedError, OutputError
+from htr.errors import AlteredError, DataError, DivergedError, MissingError, OutputError, SettingsError
 from htr.lines import LinesDataset
 from htr.search.config import SearchConfig, Watcher
 from htr.search.plots import PLOT_FOLDER, write_plots
 from htr.search.results import write_tables
 from htr.search.space import points, space_for
 from htr.search.study import NUM_SPREAD, ask, inputs_of, known_trials, num_finished, open_study, pruner_for
-from htr.search.trial import COMPLETE, DIVERGED, PRUNED, Trial, best_of
+from htr.search.trial import COMPLETE, DIVERGED, FAILED, PRUNED, Trial, best_of
 from htr.settings import training_config
 from htr.train import Progress, train
 
@@ -48,7 +48,8 @@ def search(
 
     Raises:
         SettingsError: impossible settings, or ``out`` holds a search with other inputs.
-        DataError: the dataset cannot be trained on, or no trial came to its end.
+        DataError: no trial came to its end, such as where the dataset cannot be trained on; AlteredError and
+            MissingError: stored lines are not what they were.
         OutputError: ``out`` cannot be written, or another search is at work there.
     """
     space = space_for(config.settings, has_base=base is not None, space=config.space)
@@ -128,10 +129,15 @@ def _run(
         trial = replace(trial, state=PRUNED)
     except DivergedError as error:
         trial = replace(trial, state=DIVERGED, reason=str(error))
+    except (AlteredError, MissingError):  # the stored lines are at fault: the trial goes on when they are whole
+        raise
+    except (SettingsError, DataError) as error:
+        trial = replace(trial, state=FAILED, reason=str(error))
     trial = replace(trial, seconds=time.monotonic() - began)
     asked.set_user_attr("outcome", {"state": trial.state, "seconds": trial.seconds, "reason": trial.reason})
     # A diverged trial is told as pruned: TPE passes over failed ones, and would go there again.
-    study.tell(asked, trial.cer, state=TrialState.COMPLETE if trial.state == COMPLETE else TrialState.PRUNED)
+    ends = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL}
+    study.tell(asked, trial.cer, state=ends.get(trial.state, TrialState.PRUNED))
     shutil.rmtree(work, ignore_errors=True)
     watcher.trial_ends(trial)
 

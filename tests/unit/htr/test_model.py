@@ -100,6 +100,14 @@ def test_every_preset_reads_lines_and_fits_its_geometry(name: str) -> None:
     assert ModelConfig.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.parametrize(("width", "heads"), [(8, 1), (64, 1), (192, 3), (200, 2), (224, 2), (256, 4), (211, 1)])
+def test_attention_of_any_width_has_heads_that_share_it_evenly(width: int, heads: int) -> None:
+    net = LineNet(replace(TINY, encoder="attention", width=width), 5).eval()
+    with torch.no_grad():
+        assert net(torch.rand(1, 1, 16, 32)).shape == (1, 8, 5)
+    assert [layer.heads for layer in net.encoder] == [heads]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_scores_a_line_alike_alone_and_padded(name: str) -> None:
     torch.manual_seed(0)
