@@ -48,8 +48,7 @@ def search(
 
     Raises:
         SettingsError: impossible settings, or ``out`` holds a search with other inputs.
-        DataError: no trial came to its end, such as where the dataset cannot be trained on; AlteredError and
-            MissingError: stored lines are not what they were.
+        DataError: the dataset cannot be trained on, or no trial came to its end.
         OutputError: ``out`` cannot be written, or another search is at work there.
     """
     space = space_for(config.settings, has_base=base is not None, space=config.space)
@@ -119,6 +118,7 @@ def _run(
     work = out / "work" / f"trial-{trial.number}"
     bundle = work / "bundle"  # not kept: a search finds settings, and a model worth having takes a longer training
     shutil.rmtree(bundle, ignore_errors=True)
+    refused: DataError | None = None
     try:
         result = train(
             dataset, bundle, training_config(trial.settings), work=work, base=base, on_progress=on_progress
@@ -133,6 +133,7 @@ def _run(
         raise
     except (SettingsError, DataError) as error:
         trial = replace(trial, state=FAILED, reason=str(error))
+        refused = error if isinstance(error, DataError) else None
     trial = replace(trial, seconds=time.monotonic() - began)
     asked.set_user_attr("outcome", {"state": trial.state, "seconds": trial.seconds, "reason": trial.reason})
     # A diverged trial is told as pruned: TPE passes over failed ones, and would go there again.
@@ -140,6 +141,8 @@ def _run(
     study.tell(asked, trial.cer, state=ends.get(trial.state, TrialState.PRUNED))
     shutil.rmtree(work, ignore_errors=True)
     watcher.trial_ends(trial)
+    if refused and not any(one.intermediate_values for one in study.get_trials(deepcopy=False)):
+        raise refused  # nothing was ever learnt from these lines: other settings would decode them in vain
 
 
 def _prune(asked: optuna.Trial, pruner: str, epochs: int) -> None:

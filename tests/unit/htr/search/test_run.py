@@ -13,7 +13,7 @@ import pytest
 
 from htr.__main__ import main
 from htr.bundle import Bundle
-from htr.errors import AlteredError, DivergedError, OutputError, SettingsError
+from htr.errors import AlteredError, DataError, DivergedError, OutputError, SettingsError
 from htr.lines import LinesDataset, LinesWriter
 from htr.search.config import SearchConfig
 from htr.search.plots import PLOTS
@@ -159,6 +159,15 @@ def test_a_trial_of_settings_that_cannot_be_trained_fails_and_the_search_goes_on
     assert "dropout" in by_dropout[1.0].reason
     rows = list(csv.DictReader((tmp_path / "out" / "trials.csv").open()))
     assert {(row["model.dropout"], row["state"]) for row in rows} == {("0.1", COMPLETE), ("1.0", FAILED)}
+
+
+def test_lines_that_nothing_can_be_trained_on_end_the_search_at_once(tmp_path: Path) -> None:
+    with LinesWriter(tmp_path / "d") as writer:
+        writer.add(make_line("one", 0, split="train"))
+    told = Told()
+    with pytest.raises(DataError, match="no usable line in split 'val'"):
+        search(LinesDataset.open(tmp_path / "d"), tmp_path / "out", CONFIG, watcher=told)
+    assert [trial.state for trial in told.ended] == [FAILED]
 
 
 def test_stored_lines_that_were_altered_end_no_trial(dataset: LinesDataset, tmp_path: Path) -> None:
