@@ -1,8 +1,8 @@
 """Characters <-> class ids. Class 0 is the CTC blank; character number i is class i + 1.
 
 Texts come and go in logical order, as they are stored; class ids stand in visual order, from left to right on
-paper, because that is how a network reads. The two differ only where there are right-to-left letters:
-`htr.direction`.
+paper, because that is how a network reads. The two differ only where there are right-to-left letters, or marks
+that steer the direction, which leave no ink and so are no classes: `htr.direction`.
 """
 
 import unicodedata
@@ -26,7 +26,7 @@ class Alphabet:
     characters: tuple[str, ...]
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
     _turned: frozenset[str] = field(init=False, repr=False, compare=False)
-    """Characters whose texts may look otherwise than they are stored; empty for a left-to-right alphabet."""
+    """Characters whose readings may be stored otherwise than they look; empty for a left-to-right alphabet."""
 
     def __init__(self, characters: Iterable[str]) -> None:
         chars = tuple(characters)
@@ -75,7 +75,8 @@ class Alphabet:
 
     def visual(self, text: str) -> str:
         """Return a text's characters as they stand on paper from left to right: what class ids stand for."""
-        return text if self._turned.isdisjoint(text) else visual_order(text).text
+        as_stored = self._turned.isdisjoint(text) and INVISIBLE.isdisjoint(text)
+        return text if as_stored else visual_order(text).text
 
     def missing(self, text: str) -> list[str]:
         """Return the sorted characters that a text shows and this alphabet lacks."""
@@ -88,10 +89,8 @@ class Alphabet:
 
 def _shown_characters(texts: Iterable[str]) -> set[str]:
     normal = [normalise(text) for text in texts]
-    stored = set().union(*normal)
-    if not any(map(is_right_to_left, stored)):
-        return stored
-    return set().union(*(visual_order(text).text for text in normal))
+    turning = INVISIBLE.union(filter(is_right_to_left, set().union(*normal)))
+    return set().union(*(text if turning.isdisjoint(text) else visual_order(text).text for text in normal))
 
 
 def normalise(text: str) -> str:

@@ -73,6 +73,8 @@ def logical_order(text: str) -> Ordered:
 
 def is_recoverable(text: str) -> bool:
     """Tell whether a text that is read without error comes back as itself."""
+    if not INVISIBLE.isdisjoint(text):
+        return False  # a reading lacks the mark
     return not any(map(is_right_to_left, text)) or logical_order(visual_order(text).text).text == text
 
 

@@ -73,13 +73,14 @@ class Attention(nn.Module):
     "Conditional positional encodings": it works at any width.
 
     Args:
-        width: D, a multiple of 64 or smaller than that.
+        width: D; each head takes 64 features of it, or the next larger number that divides it.
         dropout: share of features dropped in training, 0..1.
     """
 
     def __init__(self, width: int, *, dropout: float) -> None:
         super().__init__()
-        self.heads = max(1, width // 64)
+        # Bundles keep weights, not heads: a width must always come to the same number.
+        self.heads = next(heads for heads in range(max(1, width // 64), 0, -1) if width % heads == 0)
         self.positions = nn.Conv1d(width, width, 7, padding=3, groups=width)
         self.attention_norm = nn.LayerNorm(width)
         self.queries_keys_values = nn.Linear(width, 3 * width)

@@ -18,6 +18,8 @@ from htr.errors import BundleError, SettingsError
 from htr.layers import Attention, ConvBlock, Recurrent
 
 ENCODERS = ("lstm", "gru", "attention")
+MIN_HEIGHT, MAX_HEIGHT = 16, 512
+"""Pixels; within what `htr.image.Geometry` takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,11 +27,11 @@ class ModelConfig:
     """The shape of a network; kept in the bundle."""
 
     height: int = 40
-    """Pixels; a multiple of the product of the vertical strides."""
+    """Pixels, 16..512; a multiple of the product of the vertical strides."""
     channels: tuple[int, ...] = (24, 48, 96, 96)
     """Output channels of each convolution block."""
     strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 1), (1, 1))
-    """Height and width stride of each block; the product of the width strides is the column step."""
+    """Height and width stride of each block, 1 or more; the product of the width strides is the column step."""
     residual: tuple[int, ...] = (0, 0, 0, 0)
     """Residual convolutions in each block; to a base's network those are added that it has not got."""
     encoder: str = "lstm"
@@ -49,12 +51,16 @@ class ModelConfig:
             raise ValueError("ModelConfig: channels, strides and residual must be equally long")
         if self.encoder not in ENCODERS:
             raise ValueError(f"ModelConfig.encoder must be one of {ENCODERS}, got {self.encoder!r}")
-        if self.height % self._height_step or self.height < 16:
+        if any(len(stride) != 2 or min(stride) < 1 for stride in self.strides):
+            raise ValueError(f"ModelConfig.strides must be pairs of numbers from 1 on, got {self.strides}")
+        if self.height % self._height_step or not MIN_HEIGHT <= self.height <= MAX_HEIGHT:
             raise ValueError(
-                f"ModelConfig.height must be a multiple of {self._height_step} and at least 16, got {self.height}"
+                f"ModelConfig.height must be a multiple of {self._height_step} within {MIN_HEIGHT}..{MAX_HEIGHT}, "
+                f"got {self.height}"
             )
-        if min(*self.channels, self.squeeze, self.width, self.layers) < 1 or not 0 <= self.dropout < 1:
-            raise ValueError(f"ModelConfig: a size below 1, or dropout outside 0..1: {self}")
+        sizes = min(*self.channels, self.squeeze, self.width, self.layers)
+        if sizes < 1 or min(self.residual) < 0 or not 0 <= self.dropout < 1:
+            raise ValueError(f"ModelConfig: a size below 1, residual below 0, or dropout outside 0..1: {self}")
 
     @property
     def _height_step(self) -> int:

@@ -14,7 +14,7 @@ from htr.bundle import Bundle
 from htr.lines import LinesDataset
 from htr.search.config import SearchConfig
 from htr.search.run import search
-from htr.search.trial import DIVERGED, Trial, best_of
+from htr.search.trial import DIVERGED, FAILED, Trial, best_of
 from htr.settings import flat
 from htr.train import Progress
 
@@ -121,7 +121,7 @@ class _Recorder:
     def trial_ends(self, trial: Trial) -> None:
         tracking.set_tags({"state": trial.state})
         self._open_child.close()
-        if trial.state == DIVERGED:
+        if trial.state in {DIVERGED, FAILED}:
             tracking.end_run(self._client, self._runs.children[str(trial.number)], failed=True)
         found = f"validation CER {trial.cer:.1%}" if trial.cer is not None else trial.state
         say(

@@ -92,18 +92,14 @@ def add_parsers(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _train(args: argparse.Namespace, say: Say) -> int:
-    from htr.model import PRESETS
-    from htr.settings import read_settings, training_config
+    from htr.settings import training_config
     from htr.train import Progress, train
 
-    settings = read_settings(args.config) if args.config else {}
-    for name in ("max_lines", "seed", "devices", "machines", "precision"):
-        if (value := getattr(args, name)) is not None:
-            settings[name] = value
-    if args.model is not None:
-        if args.model not in PRESETS:
-            raise SettingsError(f"--model {args.model}: unknown; choose one of {', '.join(PRESETS)}")
-        settings["model"] = PRESETS[args.model].to_dict()
+    settings = _train_settings(args)
+    config = training_config(settings)
+    base = Bundle.open(resolve(args.base)) if args.base else None
+    if base is not None:
+        _refuse_other_shape(settings, base)
     last = time.monotonic()
 
     def show(progress: Progress) -> None:
@@ -119,9 +115,9 @@ def _train(args: argparse.Namespace, say: Say) -> int:
     result = train(
         open_lines(args.lines),
         args.out,
-        training_config(settings),
+        config,
         work=args.work or args.out.with_name(args.out.name + ".checkpoints"),
-        base=Bundle.open(resolve(args.base)) if args.base else None,
+        base=base,
         checkpoints=args.checkpoints,
         on_progress=show,
     )
@@ -130,6 +126,54 @@ def _train(args: argparse.Namespace, say: Say) -> int:
     say(f"wrote {args.out}: validation CER {result.validation_cer:.1%} after {result.epochs} epochs")
     say(f"lines: {result.lines}; making batches took {result.loader_share:.1%} of the time")
     return 0
+
+
+def _train_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of --config and the flags; --model gives what the file's ``model`` leaves open.
+
+    Raises:
+        SettingsError: --config cannot be read; --model is unknown, or meets --base.
+    """
+    from htr.model import PRESETS
+    from htr.settings import read_settings
+
+    settings = read_settings(args.config) if args.config else {}
+    for name in ("max_lines", "seed", "devices", "machines", "precision"):
+        if (value := getattr(args, name)) is not None:
+            settings[name] = value
+    if args.model is not None:
+        if args.model not in PRESETS:
+            raise SettingsError(f"--model {args.model}: unknown; choose one of {', '.join(PRESETS)}")
+        if args.base:
+            raise SettingsError(
+                f"--model {args.model}: the network is that of --base {args.base}; leave out --model"
+            )
+        given = settings.get("model", {})
+        if isinstance(given, dict):  # else it is told of with the other settings
+            settings["model"] = {**PRESETS[args.model].to_dict(), **given}
+    return settings
+
+
+def _refuse_other_shape(settings: dict[str, Any], base: Bundle) -> None:
+    """Refuse what a file says of the network and a base's network never becomes.
+
+    Raises:
+        SettingsError: the file names something that does not apply to a base's network, and is not so already.
+    """
+    from htr.model import ModelConfig
+    from htr.settings import training_config
+
+    wanted, there = training_config(settings).model, ModelConfig.from_dict(base.architecture)
+    other = [
+        f"model.{name}"
+        for name in sorted(settings.get("model", {}))
+        if name not in {"dropout", "residual"} and getattr(wanted, name) != getattr(there, name)
+    ]
+    if other:
+        raise SettingsError(
+            f"{', '.join(other)} cannot be chosen with --base, whose network is otherwise; of its settings "
+            "model.dropout and model.residual apply"
+        )
 
 
 def _evaluate(args: argparse.Namespace, say: Say) -> int:

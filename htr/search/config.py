@@ -12,6 +12,8 @@ from htr.settings import nested
 from htr.train import Progress
 
 PRUNERS = ("median", "hyperband", "none")
+MAX_SEED = 2**31
+"""The greatest that a training takes, and every trial trains with the search's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +36,8 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.trials <= 10_000:
             raise SettingsError(f"search: trials must be within 1..10000, got {self.trials!r}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise SettingsError(f"search: seed must be within 0..{MAX_SEED}, got {self.seed!r}")
         if self.pruner not in PRUNERS:
             raise SettingsError(f"search: pruner must be one of {', '.join(PRUNERS)}, got {self.pruner!r}")
 

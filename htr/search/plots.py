@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 
 from htr.errors import OutputError
 from htr.search.space import Choice, Dimension
-from htr.search.trial import COMPLETE, DIVERGED, RUNNING, Trial
+from htr.search.trial import COMPLETE, DIVERGED, FAILED, RUNNING, Trial
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +62,12 @@ def write_plots(trials: Sequence[Trial], space: Sequence[Dimension], folder: Pat
 
 
 def study_of(trials: Sequence[Trial], space: Sequence[Dimension]) -> optuna.Study:
-    """Return the trials as a study in memory; those that diverged or still run have no part in it."""
+    """Return the trials as a study in memory; those that diverged, failed or still run have no part in it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(study_name="validation CER")
     kinds = {dimension.name: distribution(dimension) for dimension in space}
     for trial in sorted(trials, key=lambda one: one.number):
-        if trial.state in {DIVERGED, RUNNING} or (trial.cer is None and not trial.history):
+        if trial.state in {DIVERGED, FAILED, RUNNING} or (trial.cer is None and not trial.history):
             continue
         complete = trial.state == COMPLETE
         study.add_trial(

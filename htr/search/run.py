@@ -19,14 +19,14 @@ import optuna
 from optuna.trial import TrialState
 
 from htr.bundle import Bundle
-from htr.errors import DivergedError, OutputError
+from htr.errors import AlteredError, DataError, DivergedError, MissingError, OutputError, SettingsError
 from htr.lines import LinesDataset
 from htr.search.config import SearchConfig, Watcher
 from htr.search.plots import PLOT_FOLDER, write_plots
 from htr.search.results import write_tables
 from htr.search.space import points, space_for
 from htr.search.study import NUM_SPREAD, ask, inputs_of, known_trials, num_finished, open_study, pruner_for
-from htr.search.trial import COMPLETE, DIVERGED, PRUNED, Trial, best_of
+from htr.search.trial import COMPLETE, DIVERGED, FAILED, PRUNED, Trial, best_of
 from htr.settings import training_config
 from htr.train import Progress, train
 
@@ -118,6 +118,7 @@ def _run(
     work = out / "work" / f"trial-{trial.number}"
     bundle = work / "bundle"  # not kept: a search finds settings, and a model worth having takes a longer training
     shutil.rmtree(bundle, ignore_errors=True)
+    refused: DataError | None = None
     try:
         result = train(
             dataset, bundle, training_config(trial.settings), work=work, base=base, on_progress=on_progress
@@ -128,12 +129,20 @@ def _run(
         trial = replace(trial, state=PRUNED)
     except DivergedError as error:
         trial = replace(trial, state=DIVERGED, reason=str(error))
+    except (AlteredError, MissingError):  # the stored lines are at fault: the trial goes on when they are whole
+        raise
+    except (SettingsError, DataError) as error:
+        trial = replace(trial, state=FAILED, reason=str(error))
+        refused = error if isinstance(error, DataError) else None
     trial = replace(trial, seconds=time.monotonic() - began)
     asked.set_user_attr("outcome", {"state": trial.state, "seconds": trial.seconds, "reason": trial.reason})
     # A diverged trial is told as pruned: TPE passes over failed ones, and would go there again.
-    study.tell(asked, trial.cer, state=TrialState.COMPLETE if trial.state == COMPLETE else TrialState.PRUNED)
+    ends = {COMPLETE: TrialState.COMPLETE, FAILED: TrialState.FAIL}
+    study.tell(asked, trial.cer, state=ends.get(trial.state, TrialState.PRUNED))
     shutil.rmtree(work, ignore_errors=True)
     watcher.trial_ends(trial)
+    if refused and not any(one.intermediate_values for one in study.get_trials(deepcopy=False)):
+        raise refused  # nothing was ever learnt from these lines: other settings would decode them in vain
 
 
 def _prune(asked: optuna.Trial, pruner: str, epochs: int) -> None:

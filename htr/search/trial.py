@@ -7,7 +7,7 @@ from typing import Any
 from htr.errors import DataError
 from htr.settings import flat, in_kind
 
-COMPLETE, PRUNED, DIVERGED, RUNNING = "complete", "pruned", "diverged", "running"
+COMPLETE, PRUNED, DIVERGED, FAILED, RUNNING = "complete", "pruned", "diverged", "failed", "running"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,8 @@ class Trial:
     sampled: dict[str, Any]
     """Those of the settings that are searched, by dotted name."""
     state: str = RUNNING
-    """``running``, ``complete``, ``pruned`` (stopped early as one of the weaker), or ``diverged``."""
+    """``running``, ``complete``, ``pruned`` (stopped early as one of the weaker), ``diverged``, or ``failed``
+    (its settings cannot be trained with)."""
     cer: float | None = None
     """Lowest CER on the validation lines, as a fraction; only of a complete trial."""
     history: dict[int, float] = field(default_factory=dict)
@@ -29,7 +30,7 @@ class Trial:
     seconds: float = 0.0
     """What training took, as far as the process that ended it knows."""
     reason: str = ""
-    """Why it diverged."""
+    """Why it diverged or failed."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; what is not known is left out, since KFP's local runner takes no null."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htr.alphabet import Alphabet, normalise
+from htr.direction import INVISIBLE, is_recoverable
 from htr.errors import DataError
 
 
@@ -66,6 +67,25 @@ def test_marks_that_steer_the_direction_are_no_classes() -> None:
     alphabet = Alphabet.of_texts(["ab ا\u200f 1"])
     assert "\u200f" not in alphabet.characters
     assert alphabet.encode("ab\u200e") == alphabet.encode("ab")
+
+
+@pytest.mark.parametrize("mark", sorted(INVISIBLE))
+def test_marks_are_no_classes_among_left_to_right_texts_either(mark: str) -> None:
+    text = f"ab 12{mark}"
+    alphabet = Alphabet.of_texts([text])
+    assert alphabet == Alphabet.of_texts(["ab 12"])
+    assert alphabet.extended([text]) == alphabet
+    assert alphabet.missing(text) == []
+    assert alphabet.decode(alphabet.encode(text)) == "ab 12"
+    assert not is_recoverable(text)  # a right reading lacks the mark
+
+
+def test_an_older_alphabet_keeps_its_class_of_a_mark_and_its_readings() -> None:
+    old = Alphabet("ab1\u200e")
+    assert len(old) == len(old.extended(["ab\u200e"])) == 5
+    assert old.decode([1, 4, 3]) == "a\u200e1"
+    assert old.reading_order([1, 4, 3]) == [0, 1, 2]
+    assert old.encode("a\u200e1") == [1, 3]  # it is not learnt any more
 
 
 def test_left_to_right_readings_keep_their_order() -> None:

@@ -8,7 +8,8 @@ from torch import nn
 
 from htr.alphabet import Alphabet
 from htr.errors import BundleError, SettingsError
-from htr.model import ENCODERS, PRESETS, LineNet, ModelConfig, deepened
+from htr.image import Geometry
+from htr.model import ENCODERS, MAX_HEIGHT, MIN_HEIGHT, PRESETS, LineNet, ModelConfig, deepened
 from htr.train import grown
 from tests.conftest import TINY
 
@@ -100,6 +101,14 @@ def test_every_preset_reads_lines_and_fits_its_geometry(name: str) -> None:
     assert ModelConfig.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.parametrize(("width", "heads"), [(8, 1), (64, 1), (192, 3), (200, 2), (224, 2), (256, 4), (211, 1)])
+def test_attention_of_any_width_has_heads_that_share_it_evenly(width: int, heads: int) -> None:
+    net = LineNet(replace(TINY, encoder="attention", width=width), 5).eval()
+    with torch.no_grad():
+        assert net(torch.rand(1, 1, 16, 32)).shape == (1, 8, 5)
+    assert [layer.heads for layer in net.encoder] == [heads]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_scores_a_line_alike_alone_and_padded(name: str) -> None:
     torch.manual_seed(0)
@@ -113,6 +122,13 @@ def test_every_preset_scores_a_line_alike_alone_and_padded(name: str) -> None:
         for row, n in enumerate(steps):
             alone = net(images[row : row + 1, :, :, : n * config.column_step])
             torch.testing.assert_close(together[row, :n], alone[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("height", [MIN_HEIGHT, MAX_HEIGHT])
+def test_a_network_of_the_least_and_the_greatest_height_has_a_geometry(height: int) -> None:
+    assert Geometry(height=ModelConfig(height=height).height).height == height
+    with pytest.raises(ValueError, match="height"):
+        ModelConfig(height=height + (8 if height == MAX_HEIGHT else -8))
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,12 @@ def test_every_setting_that_there_is_makes_the_round_trip_through_json() -> None
         ({"model": {"widths": 8}}, "model.widths"),
         ({"model": {"channels": 8}}, "model.channels"),
         ({"model": {"height": 33}}, "height"),
+        ({"model": {"height": 1024}}, "height"),
+        ({"model": {"strides": [[2, 0], [2, 2], [2, 1], [1, 1]]}}, "strides"),
+        ({"model": {"strides": [[0, 2], [2, 2], [2, 1], [1, 1]]}}, "strides"),
+        ({"model": {"strides": [[-2, 2], [-2, 2], [2, 1], [1, 1]]}}, "strides"),
+        ({"model": {"strides": [[2], [2, 2], [2, 1], [1, 1]]}}, "strides"),
+        ({"model": {"residual": [-1, 0, 0, 0]}}, "below"),
     ],
 )
 def test_what_makes_no_sense_is_named(settings: dict[str, Any], named: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -9,6 +10,7 @@ from PIL import Image
 from htr.__main__ import main
 from htr.bundle import REFERENCE, Bundle
 from htr.lines import LinesWriter
+from htr.model import PRESETS
 from htr.recogniser import Recogniser
 from tests.conftest import line_png, make_line
 
@@ -106,6 +108,44 @@ def test_training_then_evaluating_through_the_commands(
     assert json.loads(report.read_text())["challenger"]["splits"]["test"]["lines"] == 3
 
 
+SMALL = {"channels": [4, 4, 8, 8], "squeeze": 16, "width": 8}
+
+
+def test_a_files_settings_of_the_network_stand_above_the_named_shape(lines: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text(json.dumps({"model": {**SMALL, "layers": 1, "dropout": 0.3}}))
+    words = ["train", str(lines), "--out", str(tmp_path / "b"), "--max-lines", "6", "--model", "gru"]
+    assert main([*words, "--config", str(tmp_path / "s.json")]) == 0
+    made, named = Bundle.open(tmp_path / "b").architecture, PRESETS["gru"].to_dict()
+    assert made == {**named, **SMALL, "layers": 1, "dropout": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"dropout": 0.3, "residual": [0, 1, 0, 0]}, ""),
+        ({"dropout": 0.3, "height": 16, "channels": [4, 4, 8, 8]}, ""),  # the base's own
+        ({"dropout": 0.3, "width": 64, "encoder": "gru"}, "model.encoder, model.width"),
+    ],
+)
+def test_only_what_applies_to_a_bases_network_is_taken_with_it(
+    model: dict[str, Any],
+    told: str,
+    lines: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "s.json").write_text(json.dumps({"model": model}))
+    words = ["train", str(lines), "--base", str(tiny_bundle), "--config", str(tmp_path / "s.json")]
+    assert main([*words, "--out", str(tmp_path / "x"), "--max-lines", "6"]) == (2 if told else 0)
+    message = capsys.readouterr().err
+    if told:
+        assert f"{told} cannot be chosen" in message
+        assert "model.dropout and model.residual" in message
+    else:
+        assert Bundle.open(tmp_path / "x").architecture["dropout"] == 0.3
+
+
 def test_calibrating_changes_the_confidence_and_nothing_else(
     lines: Path, tiny_bundle: Path, images: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +169,16 @@ def test_calibrating_changes_the_confidence_and_nothing_else(
         (["train", "{lines}", "--out", "{lines}"], "already there"),
         (["train", "{lines}", "--out", "{tmp}/x", "--max-lines", "0"], "max_lines must be within"),
         (["train", "{tmp}", "--out", "{tmp}/x"], "not a lines dataset"),
+        (["train", "{lines}", "--out", "{tmp}/x", "--base", "{bundle}", "--model", "strong"], "leave out --model"),
+        (
+            ["train", "{lines}", "--out", "{tmp}/x", "--model", "fast", "--config", "{tmp}/odd.json"],
+            "model.masking",
+        ),
+        (["train", "{lines}", "--out", "{tmp}/x", "--model", "fast", "--config", "{tmp}/no.json"], "be an object"),
+        (
+            ["train", "{lines}", "--out", "{tmp}/x", "--base", "{bundle}", "--config", "{tmp}/no.json"],
+            "be an object",
+        ),
         (["evaluate", "{lines}", "--bundle", "{bundle}", "--split", "recent"], "no line in split 'recent'"),
         (["evaluate", "{lines}", "--bundle", "{bundle}", "--out", "{tmp}/no/where"], "cannot be written"),
         (["calibrate", "{lines}", "--bundle", "{bundle}", "--split", "recent", "--out", "{tmp}/x"], "no readable"),
@@ -147,6 +197,8 @@ def test_calibrating_changes_the_confidence_and_nothing_else(
 def test_a_mistake_ends_in_one_message(
     words: list[str], told: str, lines: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "odd.json").write_text('{"model": {"dropout": 0.3, "masking": 1}}')
+    (tmp_path / "no.json").write_text('{"model": "fast"}')
     places = {"lines": lines, "tmp": tmp_path, "bundle": tiny_bundle}
     assert main([word.format(**places) for word in words]) == 2
     message = capsys.readouterr().err

@@ -13,13 +13,13 @@ import pytest
 
 from htr.__main__ import main
 from htr.bundle import Bundle
-from htr.errors import DivergedError, OutputError, SettingsError
+from htr.errors import AlteredError, DataError, DivergedError, OutputError, SettingsError
 from htr.lines import LinesDataset, LinesWriter
 from htr.search.config import SearchConfig
 from htr.search.plots import PLOTS
 from htr.search.run import search
 from htr.search.space import Choice
-from htr.search.trial import COMPLETE, DIVERGED, PRUNED, RUNNING, Trial
+from htr.search.trial import COMPLETE, DIVERGED, FAILED, PRUNED, RUNNING, Trial
 from htr.train import Progress
 from tests.conftest import make_line
 
@@ -144,6 +144,42 @@ def test_weak_trials_are_stopped_early_and_a_diverged_one_does_not_end_the_searc
     assert 1 <= len(trials[5].history) < 10
     assert json.loads((tmp_path / "out" / "best.json").read_text())["learning_rate"] == 0.03
     assert not (tmp_path / "out" / "work").exists()
+
+
+def test_a_trial_of_settings_that_cannot_be_trained_fails_and_the_search_goes_on(
+    dataset: LinesDataset, tmp_path: Path
+) -> None:
+    dropout = Choice(name="model.dropout", values=(0.1, 1.0))  # all would be dropped
+    config = SearchConfig(trials=4, max_lines=8, settings=FIXED, space=(dropout,))
+    told = Told()
+    trials = search(dataset, tmp_path / "out", config, watcher=told)
+    assert timeless(told.ended) == timeless(trials)
+    by_dropout = {trial.sampled["model.dropout"]: trial for trial in trials}
+    assert (by_dropout[0.1].state, by_dropout[1.0].state) == (COMPLETE, FAILED)
+    assert "dropout" in by_dropout[1.0].reason
+    rows = list(csv.DictReader((tmp_path / "out" / "trials.csv").open()))
+    assert {(row["model.dropout"], row["state"]) for row in rows} == {("0.1", COMPLETE), ("1.0", FAILED)}
+
+
+def test_lines_that_nothing_can_be_trained_on_end_the_search_at_once(tmp_path: Path) -> None:
+    with LinesWriter(tmp_path / "d") as writer:
+        writer.add(make_line("one", 0, split="train"))
+    told = Told()
+    with pytest.raises(DataError, match="no usable line in split 'val'"):
+        search(LinesDataset.open(tmp_path / "d"), tmp_path / "out", CONFIG, watcher=told)
+    assert [trial.state for trial in told.ended] == [FAILED]
+
+
+def test_stored_lines_that_were_altered_end_no_trial(dataset: LinesDataset, tmp_path: Path) -> None:
+    config = replace(CONFIG, trials=1, max_lines=8)
+
+    class Altered(Told):
+        def trial_trains(self, trial: Trial, progress: Progress) -> None:
+            raise AlteredError("lines-000.parquet")
+
+    with pytest.raises(AlteredError):
+        search(dataset, tmp_path / "out", config, watcher=Altered())
+    assert [trial.state for trial in search(dataset, tmp_path / "out", config, watcher=Told())] == [COMPLETE]
 
 
 def test_a_study_that_is_none_is_named(dataset: LinesDataset, tmp_path: Path) -> None:

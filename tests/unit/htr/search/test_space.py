@@ -3,6 +3,7 @@
 import pytest
 
 from htr.errors import SettingsError
+from htr.search.config import SearchConfig
 from htr.search.space import SPACE, Choice, Range, points, space_for
 from htr.settings import flat, nested, setting_names, training_config
 
@@ -49,3 +50,9 @@ def test_what_is_fixed_is_not_searched_nor_the_shape_of_a_base() -> None:
     assert of_network == ["model.dropout"]
     with pytest.raises(SettingsError, match="nothing left to search"):
         space_for(nested(dict.fromkeys(flat(nested({one.name: 1 for one in SPACE})), 1)), has_base=False)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31 + 1])
+def test_a_seed_that_no_training_takes_is_refused(seed: int) -> None:
+    with pytest.raises(SettingsError, match=r"search: seed must be within 0\.\.2147483648, got"):
+        SearchConfig(trials=1, max_lines=1, seed=seed)
