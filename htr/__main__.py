@@ -21,6 +21,7 @@ try:
         lines,
         model,
         pages,
+        read,
         search,
         signing,
         tenants,
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     lines.add_parsers(verbs)
     audit.add_parsers(verbs)
     model.add_parsers(verbs)
+    read.add_parsers(verbs)
     pages.add_parsers(verbs)
     search.add_parsers(verbs)
     signing.add_parsers(verbs)
