@@ -211,28 +211,25 @@ def refuse_what_is_there(path: Path) -> None:
 def amend_bundle(bundle: Bundle, path: Path, files: Mapping[str, Path | bytes], **changes: Any) -> Bundle:
     """Write a copy of a bundle with some manifest fields changed and some files added or replaced.
 
-    A decoding is given together with the files that it asks: those of the one before do not go along. Calibration,
-    drift reference and error model belong to the decoding that they were made with, its language model and lexicon
-    included: a copy of another decoding starts without them.
+    Language model and lexicon go along where the copy's decoding asks them. Calibration, drift reference and
+    error model belong to the decoding that they were made with, its language model and lexicon included: a copy of
+    another decoding starts without them.
     """
-    kept: dict[str, Path | bytes] = {name: bundle.path / name for name in bundle.files}
-    if "decoding" in changes:
-        kept = {name: file for name, file in kept.items() if name not in ASKED}
-        if changes["decoding"] != bundle.decoding or _asked(bundle.files) != _asked(_digests(files)):
-            changes.setdefault("calibration", Calibration())
-            kept = {name: file for name, file in kept.items() if name not in {REFERENCE, ERROR_MODEL}}
+    decoding = changes.get("decoding", bundle.decoding)
+    asked = decoding.files() if decoding is not None else ()
+    kept = {name: bundle.path / name for name in bundle.files if name in asked or name not in ASKED}
+    if decoding != bundle.decoding or any(_is_new(bundle, name, files) for name in asked):
+        changes.setdefault("calibration", Calibration())
+        kept = {name: file for name, file in kept.items() if name not in {REFERENCE, ERROR_MODEL}}
     return write_bundle(replace(bundle, path=path, **changes), {**kept, **files})
 
 
-def _asked(digests: Mapping[str, str]) -> dict[str, str]:
-    return {name: digest for name, digest in digests.items() if name in ASKED}
-
-
-def _digests(files: Mapping[str, Path | bytes]) -> dict[str, str]:
-    return {
-        name: hashlib.sha256(file).hexdigest() if isinstance(file, bytes) else file_sha256(file)
-        for name, file in files.items()
-    }
+def _is_new(bundle: Bundle, name: str, files: Mapping[str, Path | bytes]) -> bool:
+    if name not in files:
+        return False
+    given = files[name]
+    digest = hashlib.sha256(given).hexdigest() if isinstance(given, bytes) else file_sha256(given)
+    return bundle.files.get(name) != digest
 
 
 def short(digest: str) -> str:
